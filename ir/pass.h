@@ -1,0 +1,67 @@
+/* pass.h - the pass table and its runner: time, dump, verify.
+ *
+ * Order is data (passes[] in pass.c); a rule file is run by a table entry that names its rules. */
+#ifndef SINTER_IR_PASS_H
+#define SINTER_IR_PASS_H
+
+#include "ir/ledger.h"
+#include "ir/rule.h"
+
+typedef enum MlpFusion { MLP_AUTO, MLP_NONE, MLP_ELEMENTWISE, MLP_EPILOGUE } MlpFusion;
+typedef enum NormFusion { NORM_AUTO, NORM_NONE, NORM_FOLD } NormFusion;
+
+/* From the spec's `quant` key. */
+typedef struct QuantScheme {
+    DType weights;     /* DT_NONE (as stored), DT_I8 or DT_U4 */
+    int64_t group;     /* 0 = one scale per output channel */
+    bool asym;         /* zero points */
+    bool activations;  /* int8 dynamic per token */
+    DType kv_cache;    /* DT_NONE = the spec's dtype, or DT_I8 */
+    bool head;         /* the head (and a tied embedding) too */
+} QuantScheme;
+
+/* Everything a pass may ask. Plain data, filled by the driver: ir/ knows no target and no spec. */
+typedef struct PassEnv {
+    Ctx *ctx;
+    const RuleSet *rules;
+    const char *const *disabled; /* --no-rule names (rules or passes) */
+    int n_disabled;
+    MlpFusion mlp;
+    NormFusion norm;
+    QuantScheme quant;
+    const Device *device; /* NULL: no roofline times */
+    int64_t kv_len;       /* context assumed by costs */
+    Layout tile[DT_COUNT];/* target's weight layout by dtype; rows = 0: none */
+    int block;            /* target's interleave block (= tile rows) */
+    Ledger *ledger;       /* may be NULL */
+    /* Called after every pass with its name and number of changes (dumps, inspect's steps). */
+    void (*after)(void *user, const Module *m, const char *pass, int changes, double seconds);
+    void *user;
+} PassEnv;
+
+typedef struct Pass {
+    const char *name, *summary;
+    bool lossy;            /* changes values by design (quantize): not compared before = after */
+    int (*run)(Func *f, PassEnv *env); /* number of changes, -1 after a diagnostic */
+    const char *rules;     /* or: space-separated rule names run to a fixpoint */
+} Pass;
+
+extern const Pass passes[];
+extern const int n_passes;
+
+const Pass *pass_find(const char *name);
+bool pass_disabled(const PassEnv *env, const char *name);
+/* Runs the whole table, or only `list` (comma-separated names, NULL = all), up to and including
+ * `stop_after` (NULL = end); verifies after each. A failed verify after a pass is BUG(). */
+bool pass_run(Module *m, PassEnv *env, const char *list, const char *stop_after);
+/* All passes with strategy AUTO resolved by running both and comparing cost_module_seconds. */
+bool pass_run_auto(Module **m, PassEnv *env);
+
+int pass_canonicalise(Func *f, PassEnv *env);
+int pass_dce(Func *f, PassEnv *env);
+int pass_cse(Func *f, PassEnv *env);
+int pass_quantize(Func *f, PassEnv *env);
+int pass_merge_matmul(Func *f, PassEnv *env);
+int pass_layout(Func *f, PassEnv *env);
+
+#endif

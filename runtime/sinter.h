@@ -1,0 +1,81 @@
+/* sinter.h - public C interface of a compiled model (libx.so, or the sources linked in).
+ *
+ *   Sinter *s = NULL;
+ *   if (sinter_open(&s, "tinytales.weights", NULL) != SINTER_OK) fail(sinter_error(s));
+ *   SinterSequence *q = sinter_sequence(s);
+ *   sinter_feed(q, ids, n);                       // prefill
+ *   while ((id = sinter_sample(q, &params)) != sinter_eos(s)) { ...; sinter_feed(q, &id, 1); }
+ *   sinter_close(s);
+ *
+ * No function exits or prints. Text of the last error: sinter_error(). A Sinter and its sequences may
+ * be used by one thread at a time. No allocation per token. */
+#ifndef SINTER_H
+#define SINTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct Sinter Sinter;
+typedef struct SinterSequence SinterSequence;
+
+typedef enum SinterStatus {
+    SINTER_OK = 0,
+    SINTER_BAD_INPUT = 1,   /* the caller's data: file, ids, text */
+    SINTER_ENVIRONMENT = 2, /* memory, CPU features, driver */
+    SINTER_DEFECT = 3
+} SinterStatus;
+
+typedef struct SinterOptions {
+    int threads;            /* 0: one per core this process may use */
+    int context;            /* 0: the model's; smaller saves memory */
+    int max_sequences;      /* 1..8; 0 = 1 */
+    int64_t random_seed;    /* weights == NULL: random weights from this seed */
+    int skip_checksums;     /* 1: trust the file */
+} SinterOptions;
+
+/* *out is set even on failure so that sinter_error() can say why; close it all the same. */
+SinterStatus sinter_open(Sinter **out, const char *weights_path, const SinterOptions *options);
+void sinter_close(Sinter *s);
+const char *sinter_error(const Sinter *s); /* "" when there was none */
+
+int sinter_vocab(const Sinter *s);
+int sinter_context(const Sinter *s);
+int sinter_bos(const Sinter *s); /* -1: none */
+int sinter_eos(const Sinter *s);
+int sinter_is_end(const Sinter *s, int32_t id); /* any end-of-text id of the tokenizer */
+
+/* Text to ids: returns the number of ids (which may exceed max: call again with room), or -1. */
+int64_t sinter_tokenize(Sinter *s, const char *text, size_t n, int add_bos, int parse_special,
+                        int32_t *ids, size_t max);
+/* The bytes of one id (not NUL-terminated). */
+const char *sinter_token_bytes(Sinter *s, int32_t id, size_t *n);
+int sinter_has_tokenizer(const Sinter *s);
+
+SinterSequence *sinter_sequence(Sinter *s); /* NULL: more than max_sequences */
+void sinter_sequence_reset(SinterSequence *q);
+int sinter_sequence_length(const SinterSequence *q);
+
+/* Appends ids; afterwards the logits of the last one are ready. */
+SinterStatus sinter_feed(SinterSequence *q, const int32_t *ids, size_t n);
+/* The same, and the logits of every id into out [n, vocab]. */
+SinterStatus sinter_feed_logits(SinterSequence *q, const int32_t *ids, size_t n, float *out);
+/* One token to each of n sequences in one step. */
+SinterStatus sinter_step(SinterSequence *const *q, const int32_t *ids, int n);
+const float *sinter_logits(const SinterSequence *q); /* [vocab], of the last id fed */
+
+typedef struct SinterSampling {
+    float temperature; /* 0: greedy */
+    int top_k;         /* 0: off */
+    float top_p;       /* 1: off */
+    uint64_t seed;     /* state, advanced by every sample */
+} SinterSampling;
+int32_t sinter_sample(SinterSequence *q, SinterSampling *p);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
