@@ -2,8 +2,8 @@
  *
  *   blocks -> [ used ....|free ] -> [ used ........ ] -> [ used ... ] -> NULL
  *
- * An object larger than a block gets a block of its own size. With AddressSanitizer each object is a
- * calloc of its own instead, listed in `object`, so that reading one byte too far is caught. */
+ * An object larger than a block gets a block of its own size. With AddressSanitizer each object is
+ * a calloc of its own instead, listed in `object`, so that reading one byte too far is caught. */
 #include "compiler/base/arena.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* buf.h - growable text buffer. `data` is always NUL-terminated after buf_create; an all-zero Buf is
- * a valid empty one once `arena` is set (its data is NULL until the first byte). Memory comes from
- * the arena (old blocks are abandoned there). */
+/* buf.h - growable text buffer. `data` is always NUL-terminated after buf_create; an all-zero Buf
+ * is a valid empty one once `arena` is set (its data is NULL until the first byte). Memory comes
+ * from the arena (old blocks are abandoned there). */
 #ifndef SINTER_BASE_BUF_H
 #define SINTER_BASE_BUF_H
 

@@ -80,7 +80,7 @@ static void find_line(const Source *s, size_t at, size_t *lo, size_t *hi)
     }
     const char *end = at < s->n ? memchr(s->text + at, '\n', s->n - at) : NULL;
     *hi = end != NULL ? (size_t)(end - s->text) : s->n;
-    if (*hi > at && s->text[*hi - 1] == '\r') {
+    if (*hi > *lo && s->text[*hi - 1] == '\r') {
         (*hi)--;
     }
 }
@@ -167,17 +167,17 @@ static void put_excerpt(Diag *d, const Source *s, Span span)
 static void __attribute__((format(printf, 4, 0)))
 put_message(Diag *d, Span at, const char *kind, const char *fmt, va_list ap)
 {
+    const Source *s = find_source(d, at.lo);
     const char *path;
     int line, column;
-    bool placed = diag_locate(d, at, &path, &line, &column);
-    if (placed) {
+    if (diag_locate(d, at, &path, &line, &column)) {
         buf_printf(&d->out, "%s:%d:%d: ", path, line, column);
     }
     buf_printf(&d->out, "%s: ", kind);
     buf_vprintf(&d->out, fmt, ap);
     buf_putc(&d->out, '\n');
-    if (placed) {
-        put_excerpt(d, find_source(d, at.lo), at);
+    if (s != NULL) {
+        put_excerpt(d, s, at);
     }
 }
 

@@ -4,10 +4,10 @@
  *     heads: 30
  *            ^~
  *
- * All sources of a compilation share one space of byte offsets, so a Span alone names file, line and
- * column; they are computed only when a message is printed. Messages are collected in `out` (text)
- * and counted; after 20 errors further ones are only counted. Wording: lower case, no full stop,
- * what was found and what is allowed. */
+ * All sources of a compilation share one space of byte offsets, so a Span alone names file, line
+ * and column; they are computed only when a message is printed. Messages are collected in `out`
+ * (text) and counted; after 20 errors further ones are only counted. Wording: lower case, no full
+ * stop, what was found and what is allowed. */
 #ifndef SINTER_BASE_DIAG_H
 #define SINTER_BASE_DIAG_H
 

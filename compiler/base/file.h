@@ -10,7 +10,8 @@
 char *file_read(Arena *a, Diag *d, const char *path, size_t *n);
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
-/* Writes through a temporary name in the same folder, fsync, rename; leaves an equal file untouched. */
+/* Writes through a temporary name in the same folder, fsync, rename; leaves an equal file
+ * untouched. */
 bool file_write(Diag *d, const char *path, const char *data, size_t n);
 /* mkdir -p. */
 bool file_make_dirs(Diag *d, const char *path);
