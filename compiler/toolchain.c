@@ -1,0 +1,281 @@
+/* toolchain.c - runs the C compiler: one object per source, as many at once as there are cores,
+ * then two links (the binary and the shared library). */
+#include "compiler/toolchain.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "compiler/base/file.h"
+
+extern char **environ;
+
+static const Span nowhere = {0, 0};
+
+char *toolchain_find(Arena *a, const char *program)
+{
+    if (strchr(program, '/')) {
+        return access(program, X_OK) == 0 ? arena_strdup(a, program) : NULL;
+    }
+    const char *path = getenv("PATH");
+    while (path && *path) {
+        size_t n = strcspn(path, ":");
+        char *full = path_join(a, arena_strndup(a, path, n), program);
+        if (n && access(full, X_OK) == 0 && !file_is_dir(full)) {
+            return full;
+        }
+        path += n + (path[n] == ':');
+    }
+    return NULL;
+}
+
+char *toolchain_cc(Ctx *ctx, const char *cross)
+{
+    static const char *const names[] = {"cc", "gcc", "clang"};
+    const char *cc = getenv("CC");
+    if (cross) {
+        char *full = toolchain_find(ctx->arena, arena_printf(ctx->arena, "%sgcc", cross));
+        if (!full) {
+            diag_env_error(ctx->diag,
+                           "cannot find %sgcc to compile for this CPU from here: install "
+                           "gcc-aarch64-linux-gnu, or use --emit src and compile there",
+                           cross);
+        }
+        return full;
+    }
+    for (size_t i = 0; i < (cc && *cc ? 1 : sizeof names / sizeof *names); i++) {
+        char *full = toolchain_find(ctx->arena, cc && *cc ? cc : names[i]);
+        if (full) {
+            return full;
+        }
+    }
+    diag_env_error(ctx->diag, "cannot find a C compiler (%s): install gcc, or use --emit src",
+                   cc && *cc ? cc : "cc, gcc, clang");
+    return NULL;
+}
+
+static const char *command_text(Arena *a, const TextList *argv)
+{
+    Buf b = buf_create(a);
+    for (size_t i = 0; i < argv->n; i++) {
+        buf_printf(&b, "%s%s", i ? " " : "", argv->data[i]);
+    }
+    return b.data;
+}
+
+bool toolchain_start(Ctx *ctx, const TextList *argv, bool verbose, Child *child)
+{
+    char name[] = "/tmp/sinter-output-XXXXXX";
+    *child = (Child){.command = command_text(ctx->arena, argv), .output = mkstemp(name)};
+    if (child->output < 0) {
+        return diag_env_error(ctx->diag, "cannot make a temporary file in /tmp: %s",
+                              strerror(errno));
+    }
+    unlink(name);
+    if (verbose) {
+        fprintf(stderr, "+ %s\n", child->command);
+    }
+    char **args = ARENA_ARRAY(ctx->arena, char *, argv->n + 1);
+    for (size_t i = 0; i < argv->n; i++) {
+        args[i] = arena_strdup(ctx->arena, argv->data[i]);
+    }
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, child->output, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, child->output, STDERR_FILENO);
+    pid_t pid = 0;
+    int error = posix_spawnp(&pid, args[0], &actions, NULL, args, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    child->pid = (int)pid;
+    if (error) {
+        close(child->output);
+        return diag_env_error(ctx->diag, "cannot run %s: %s", args[0], strerror(error));
+    }
+    return true;
+}
+
+static const char *read_back(Ctx *ctx, int fd)
+{
+    off_t n = lseek(fd, 0, SEEK_END);
+    size_t size = n > 0 ? (size_t)n : 0;
+    char *text = arena_alloc(ctx->arena, size + 1);
+    size_t have = 0;
+    while (have < size) {
+        ssize_t got = pread(fd, text + have, size - have, (off_t)have);
+        if (got <= 0) {
+            break;
+        }
+        have += (size_t)got;
+    }
+    close(fd);
+    return text;
+}
+
+bool toolchain_wait(Ctx *ctx, Child *child, const char **text)
+{
+    int status = 0;
+    while (waitpid((pid_t)child->pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    const char *output = read_back(ctx, child->output);
+    if (text) {
+        *text = output;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        return true;
+    }
+    return diag_env_error(ctx->diag, "this command failed:\n  %s\n%s", child->command, output);
+}
+
+bool toolchain_run(Ctx *ctx, const TextList *argv, bool verbose, const char **text)
+{
+    Child child;
+    return toolchain_start(ctx, argv, verbose, &child) && toolchain_wait(ctx, &child, text);
+}
+
+static void add(Ctx *ctx, TextList *argv, const char *word)
+{
+    vec_push(ctx->arena, argv, word);
+}
+
+static void add_words(Ctx *ctx, TextList *argv, const char *words)
+{
+    while (words && *words) {
+        words += strspn(words, " ");
+        size_t n = strcspn(words, " ");
+        if (n) {
+            add(ctx, argv, arena_strndup(ctx->arena, words, n));
+        }
+        words += n;
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* DIR/NAME.c and every DIR/runtime/ *.c, in a fixed order. */
+static bool list_sources(Ctx *ctx, const BuildRequest *r, TextList *sources)
+{
+    const char *dir = path_join(ctx->arena, r->dir, "runtime");
+    DIR *d = opendir(dir);
+    if (!d) {
+        return diag_error(ctx->diag, nowhere, "cannot read %s: %s", dir, strerror(errno));
+    }
+    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+        size_t n = strlen(e->d_name);
+        if (n > 2 && strcmp(e->d_name + n - 2, ".c") == 0) {
+            add(ctx, sources, path_join(ctx->arena, dir, arena_strdup(ctx->arena, e->d_name)));
+        }
+    }
+    closedir(d);
+    qsort(sources->data, sources->n, sizeof *sources->data, by_name);
+    add(ctx, sources, path_join(ctx->arena, r->dir, arena_printf(ctx->arena, "%s.c", r->name)));
+    return true;
+}
+
+static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r, const char *source,
+                                const char *object)
+{
+    TextList argv = {0};
+    add(ctx, &argv, cc);
+    add_words(ctx, &argv,
+              "-std=c11 -O2 -g0 -fPIC -D_GNU_SOURCE -fvisibility=hidden "
+              "-ffunction-sections -fno-math-errno -fno-trapping-math -I");
+    add(ctx, &argv, path_join(ctx->arena, r->dir, "runtime"));
+    if (!strstr(source, "/runtime/")) {
+        add_words(ctx, &argv, r->cflags);
+    }
+    add(ctx, &argv, "-c");
+    add(ctx, &argv, source);
+    add(ctx, &argv, "-o");
+    add(ctx, &argv, object);
+    return argv;
+}
+
+/* All objects; the largest source last in the list is started first. */
+static bool compile_objects(Ctx *ctx, const char *cc, const BuildRequest *r,
+                            const TextList *sources, const char *tmp, TextList *objects)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t slots = cores > 1 ? (size_t)cores : 1, started = 0, done = 0;
+    Child *children = ARENA_ARRAY(ctx->arena, Child, sources->n);
+    bool ok = true;
+    while (done < sources->n) {
+        while (ok && started < sources->n && started - done < slots) {
+            const char *source = sources->data[sources->n - 1 - started];
+            const char *object = path_join(
+                ctx->arena, tmp, arena_printf(ctx->arena, "%s.o", path_stem(ctx->arena, source)));
+            add(ctx, objects, object);
+            TextList argv = compile_command(ctx, cc, r, source, object);
+            ok = toolchain_start(ctx, &argv, r->verbose, &children[started]);
+            started += ok;
+        }
+        if (done == started) {
+            return false;
+        }
+        ok = toolchain_wait(ctx, &children[done++], NULL) && ok;
+    }
+    return ok;
+}
+
+static bool link_result(Ctx *ctx, const char *cc, const BuildRequest *r, const TextList *objects,
+                        const char *tmp, bool shared)
+{
+    const char *name = shared ? arena_printf(ctx->arena, "lib%s.so", r->name) : r->name;
+    const char *linked = path_join(ctx->arena, tmp, name);
+    TextList argv = {0};
+    add(ctx, &argv, cc);
+    add_words(ctx, &argv, shared ? "-shared -s -Wl,--gc-sections -o" : "-s -Wl,--gc-sections -o");
+    add(ctx, &argv, linked);
+    for (size_t i = 0; i < objects->n; i++) {
+        if (!shared || strcmp(path_stem(ctx->arena, objects->data[i]), "main") != 0) {
+            add(ctx, &argv, objects->data[i]);
+        }
+    }
+    add_words(ctx, &argv, "-lpcre2-8 -lutf8proc -lpthread -lm");
+    if (!toolchain_run(ctx, &argv, r->verbose, NULL)) {
+        return false;
+    }
+    const char *final = path_join(ctx->arena, r->dir, name);
+    return rename(linked, final) == 0 ||
+           diag_env_error(ctx->diag, "cannot write %s: %s", final, strerror(errno));
+}
+
+static void remove_folder(Ctx *ctx, const char *tmp)
+{
+    DIR *d = opendir(tmp);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        if (e->d_name[0] != '.') {
+            unlink(path_join(ctx->arena, tmp, e->d_name));
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+    rmdir(tmp);
+}
+
+bool toolchain_build(Ctx *ctx, const BuildRequest *r)
+{
+    char *cc = toolchain_cc(ctx, r->cross);
+    TextList sources = {0}, objects = {0};
+    if (!cc || !list_sources(ctx, r, &sources)) {
+        return false;
+    }
+    char *tmp = path_join(ctx->arena, r->dir, ".build-XXXXXX");
+    if (!mkdtemp(tmp)) {
+        return diag_env_error(ctx->diag, "cannot write into %s: %s", r->dir, strerror(errno));
+    }
+    bool ok = compile_objects(ctx, cc, r, &sources, tmp, &objects) &&
+              link_result(ctx, cc, r, &objects, tmp, false) &&
+              link_result(ctx, cc, r, &objects, tmp, true);
+    remove_folder(ctx, tmp);
+    return ok;
+}

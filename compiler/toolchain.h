@@ -1,0 +1,33 @@
+/* toolchain.h - finding and running the C compiler, and asking what else is here (doctor). */
+#ifndef SINTER_COMPILER_TOOLCHAIN_H
+#define SINTER_COMPILER_TOOLCHAIN_H
+
+#include "compiler/options.h"
+
+/* Absolute path of a program on PATH, NULL when it is not there. */
+char *toolchain_find(Arena *a, const char *program);
+/* $CC, else the first of cc, gcc, clang that exists; NULL after an environment error that says what
+ * to install. `cross` names a prefix such as "aarch64-linux-gnu-" (NULL: none). */
+char *toolchain_cc(Ctx *ctx, const char *cross);
+
+/* A child process. Its stdout and stderr go to a file until toolchain_wait reads them. */
+typedef struct Child {
+    int pid, output;
+    const char *command; /* for messages */
+} Child;
+bool toolchain_start(Ctx *ctx, const TextList *argv, bool verbose, Child *child);
+/* Waits; on failure a diagnostic with the command and what it printed (given also in *text). */
+bool toolchain_wait(Ctx *ctx, Child *child, const char **text);
+bool toolchain_run(Ctx *ctx, const TextList *argv, bool verbose, const char **text);
+
+/* Compiles DIR/NAME.c and DIR/runtime/ *.c with `cflags` into DIR/NAME and DIR/libNAME.so. Objects
+ * live in a temporary folder; both results appear by rename. */
+typedef struct BuildRequest {
+    const char *dir, *name;
+    const char *cflags; /* space-separated: instruction set of the target */
+    const char *cross;  /* compiler prefix or NULL */
+    bool verbose;
+} BuildRequest;
+bool toolchain_build(Ctx *ctx, const BuildRequest *r);
+
+#endif
