@@ -3,7 +3,9 @@
  *
  * A Tensor holds its elements in logical row-major order whatever its type's layout. Integer dtypes
  * hold integers. Values are not rounded to their dtype unless `round` is set (weights are always
- * given as stored). */
+ * given as stored); then every activation is, and every constant that an activation operator reads:
+ * a constant that only feeds other constants is never stored, so quantising scale_cols(w, g) sees
+ * the exact products. Quantisation scales and RoPE frequencies are f32 numbers in either mode. */
 #ifndef SINTER_IR_INTERP_H
 #define SINTER_IR_INTERP_H
 
@@ -17,6 +19,8 @@ typedef struct Tensor {
 Tensor tensor_create(Arena *a, const Type *t);
 /* x as the nearest number that dtype can hold (round to nearest even; integers clamp). */
 double dtype_round(DType t, double x);
+/* One operator of an expression (b is ignored where it takes one operand). */
+double expr_apply(ExprKind kind, double a, double b);
 
 /* Runs one function. in: params, states, weights in the order of the function's lists; states are
  * updated in place; out: one tensor per result, made on `a`. False after a diagnostic (an id out of
@@ -28,9 +32,9 @@ typedef struct InterpArgs {
 } InterpArgs;
 bool interp_func(Arena *a, const Func *f, const InterpArgs *args, Tensor *out);
 
-/* Runs the whole schedule. `weight` is asked for each weight tensor: (layer index or -1, name); states
- * are kept between calls in `state` (created by interp_states). Result: the value the environment
- * holds under "logits" (or the last function's first result), [T, vocab]. */
+/* Runs the whole schedule. `weight` is asked for each weight tensor: (layer index or -1, name);
+ * states are kept between calls in `state` (created by interp_states). Result: the value the
+ * environment holds under "logits" (or the last function's first result), [T, vocab]. */
 typedef struct InterpModel {
     const Module *module;
     bool (*weight)(void *user, int layer, Str name, const Type *type, Tensor *out);
@@ -40,10 +44,13 @@ typedef struct InterpModel {
     bool round;
 } InterpModel;
 void interp_states(Arena *a, InterpModel *m);
-bool interp_module(Arena *a, InterpModel *m, const int32_t *tokens, const int32_t *pos, Tensor *logits);
+bool interp_module(Arena *a, InterpModel *m, const int32_t *tokens, const int32_t *pos,
+                   Tensor *logits);
 
-/* The constant half, streaming: rows [row, row + n) of a constant value, as doubles [n, K] (vectors:
- * n elements). `load` reads rows of a weight parameter. Used by pack with bounded memory. */
+/* The constant half, streaming: rows [row, row + n) of a constant value, as doubles [n, K]
+ * (vectors: n elements), rounded as stored: equal bit for bit to what interp_func computes with
+ * `round` set. `load` reads rows of a weight parameter. Memory on `scratch` is bounded by a few
+ * times n rows (and whole vectors), reset it between calls. Used by pack. */
 typedef struct ConstSource {
     bool (*load)(void *user, Str weight, int64_t row, int64_t n, double *out);
     void *user;

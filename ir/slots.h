@@ -1,0 +1,23 @@
+/* slots.h - operand slots of the operators with many of them, in the order of ops.def; in[slot] is
+ * 0 when the operand is absent. tests/unit/test_interp.c compares them with the table. */
+#ifndef SINTER_IR_SLOTS_H
+#define SINTER_IR_SLOTS_H
+
+enum { EMBED_IDS, EMBED_W, EMBED_W_SCALE, EMBED_W_ZERO };
+enum { MATMUL_X, MATMUL_W, MATMUL_W_SCALE, MATMUL_W_ZERO, MATMUL_X_SCALE };
+enum {
+    QKV_X,
+    QKV_W,
+    QKV_K_CACHE,
+    QKV_V_CACHE,
+    QKV_POS,
+    QKV_ANGLES,
+    QKV_Q_GAIN,
+    QKV_K_GAIN,
+    QKV_W_SCALE,
+    QKV_W_ZERO,
+    QKV_X_SCALE
+};
+enum { ATTN_Q, ATTN_K, ATTN_V, ATTN_POS, ATTN_K_SCALE, ATTN_V_SCALE };
+
+#endif
