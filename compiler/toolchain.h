@@ -20,6 +20,9 @@ bool toolchain_start(Ctx *ctx, const TextList *argv, bool verbose, Child *child)
 bool toolchain_wait(Ctx *ctx, Child *child, const char **text);
 bool toolchain_run(Ctx *ctx, const TextList *argv, bool verbose, const char **text);
 
+/* Runs `program arg FILE` with FILE holding `input`; what it printed goes to out. */
+bool toolchain_filter(Ctx *ctx, const char *program, const char *arg, const char *input, Buf *out);
+
 /* Compiles DIR/NAME.c and DIR/runtime/ *.c with `cflags` into DIR/NAME and DIR/libNAME.so. Objects
  * live in a temporary folder; both results appear by rename. */
 typedef struct BuildRequest {

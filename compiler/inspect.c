@@ -1,0 +1,312 @@
+/* inspect.c - records the passes and prints the text views. */
+#include "compiler/inspect.h"
+
+#include <string.h>
+
+#include "compiler/toolchain.h"
+#include "ir/dot.h"
+
+static const Span nowhere = {0, 0};
+
+void inspect_record(void *user, const Module *m, const char *pass, int changes, double seconds)
+{
+    Inspection *in = user;
+    Buf text = buf_create(in->ctx->arena);
+    ir_print_module(&text, m);
+    InspectStep step = {pass, changes, seconds, text.data, cost_module(m, in->kv_len)};
+    vec_push(in->ctx->arena, &in->steps, step);
+}
+
+/* ---- differences ----------------------------------------------------------------------------- */
+
+typedef struct Lines {
+    size_t n, cap;
+    const char **data;
+} Lines;
+
+static Lines split_lines(Arena *a, const char *text)
+{
+    Lines lines = {0};
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        vec_push(a, &lines, (const char *)arena_strndup(a, text, n));
+        text += n + (text[n] == '\n');
+    }
+    return lines;
+}
+
+Diff text_diff(Arena *a, const char *before, const char *after)
+{
+    Lines x = split_lines(a, before), y = split_lines(a, after);
+    size_t width = y.n + 1;
+    /* common[i][j]: longest common subsequence of x[i..] and y[j..] */
+    uint32_t *common = ARENA_ARRAY(a, uint32_t, (x.n + 1) * width);
+    for (size_t i = x.n; i-- > 0;) {
+        for (size_t j = y.n; j-- > 0;) {
+            uint32_t down = common[(i + 1) * width + j], right = common[i * width + j + 1];
+            bool same = strcmp(x.data[i], y.data[j]) == 0;
+            common[i * width + j] =
+                same ? common[(i + 1) * width + j + 1] + 1 : (down > right ? down : right);
+        }
+    }
+    Diff diff = {0};
+    size_t i = 0, j = 0;
+    while (i < x.n || j < y.n) {
+        DiffLine line;
+        if (i < x.n && j < y.n && strcmp(x.data[i], y.data[j]) == 0) {
+            line = (DiffLine){' ', y.data[j++]};
+            i++;
+        } else if (i < x.n &&
+                   (j == y.n || common[(i + 1) * width + j] >= common[i * width + j + 1])) {
+            line = (DiffLine){'-', x.data[i++]};
+        } else {
+            line = (DiffLine){'+', y.data[j++]};
+        }
+        vec_push(a, &diff, line);
+    }
+    return diff;
+}
+
+/* Changed lines with one line of context, functions' headers kept. */
+static void print_diff(Buf *b, const Diff *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        bool near = d->data[i].mark != ' ' || (i > 0 && d->data[i - 1].mark != ' ') ||
+                    (i + 1 < d->n && d->data[i + 1].mark != ' ');
+        if (near || strncmp(d->data[i].text, "func ", 5) == 0) {
+            buf_printf(b, "%c %s\n", d->data[i].mark, d->data[i].text);
+        }
+    }
+}
+
+/* ---- the bytes between gate/up and down -------------------------------------------------------
+ */
+
+static ValueId view_root(const Func *f, ValueId v)
+{
+    while (f->value[v].kind == VALUE_RESULT && (op_flags(f->op[f->value[v].def].kind) & OPF_VIEW)) {
+        v = f->op[f->value[v].def].in[0];
+    }
+    return v;
+}
+
+static bool is_matmul(const Func *f, ValueId v)
+{
+    return f->value[v].kind == VALUE_RESULT && f->op[f->value[v].def].kind == OP_MATMUL;
+}
+
+static bool is_elementwise(const Func *f, ValueId v)
+{
+    if (f->value[v].kind != VALUE_RESULT) {
+        return false;
+    }
+    int flags = op_flags(f->op[f->value[v].def].kind);
+    return (flags & (OPF_ELEMENT | OPF_VIEW)) != 0;
+}
+
+/* Marks every buffer that feeds v through elementwise ops; true when all paths end in matmuls. */
+static bool mark_region(const Func *f, ValueId v, bool *mark)
+{
+    v = view_root(f, v);
+    if (f->value[v].constant || mark[v]) {
+        return true;
+    }
+    if (is_matmul(f, v)) {
+        mark[v] = true;
+        return true;
+    }
+    if (!is_elementwise(f, v)) {
+        return false;
+    }
+    const Op *op = &f->op[f->value[v].def];
+    for (int i = 0; i < op->n_in; i++) {
+        if (op->in[i] && !mark_region(f, op->in[i], mark)) {
+            return false;
+        }
+    }
+    mark[v] = true;
+    return true;
+}
+
+/* Bytes of v that live ops read: once per operand slot, views resolved. */
+static double bytes_read(const Func *f, ValueId root)
+{
+    double sum = 0;
+    for (size_t i = 0; i < f->order.n; i++) {
+        const Op *op = &f->op[f->order.data[i]];
+        for (int k = 0; k < op->n_in && !(op_flags(op->kind) & OPF_VIEW); k++) {
+            if (op->in[k] && view_root(f, op->in[k]) == root) {
+                sum += (double)type_bytes(f->value[op->in[k]].type);
+            }
+        }
+    }
+    return sum;
+}
+
+/* The matmul whose input comes from other matmuls through at least one multiplication or
+ * activation: `down`. 0 when the function has no such thing. */
+static OpId find_down(const Func *f, bool *mark)
+{
+    for (size_t i = f->order.n; i-- > 0;) {
+        const Op *op = &f->op[f->order.data[i]];
+        if (op->kind != OP_MATMUL || f->value[op->in[0]].kind != VALUE_RESULT) {
+            continue;
+        }
+        memset(mark, 0, f->n_values * sizeof *mark);
+        if (mark_region(f, op->in[0], mark)) {
+            return f->order.data[i];
+        }
+    }
+    return 0;
+}
+
+MlpTraffic mlp_traffic(const Func *f)
+{
+    Arena *a = f->module->ctx->arena;
+    MlpTraffic t = {0};
+    bool *mark = ARENA_ARRAY(a, bool, f->n_values);
+    OpId down = find_down(f, mark);
+    for (size_t i = 0; down && i < f->order.n; i++) {
+        const Op *op = &f->op[f->order.data[i]];
+        ValueId v = op->out[0];
+        if (!mark[v] || (op_flags(op->kind) & OPF_VIEW)) {
+            continue;
+        }
+        BufferTraffic row = {f->value[v].name, (double)type_bytes(f->value[v].type),
+                             bytes_read(f, v)};
+        if (v == view_root(f, f->op[down].in[0])) {
+            row.read = 0; /* down's own read is the same for every strategy */
+        }
+        t.sum += row.written + row.read;
+        t.kernels++;
+        vec_push(a, &t, row);
+    }
+    return t;
+}
+
+void mlp_traffic_print(Buf *b, const char *strategy, const MlpTraffic *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        buf_printf(b, "  %-12s %%%-14s %12.0f %12.0f\n", i ? "" : strategy, t->data[i].name,
+                   t->data[i].written, t->data[i].read);
+    }
+    buf_printf(b, "  %-12s %-15s %25.0f bytes in %d kernels\n", t->n ? "" : strategy, "sum", t->sum,
+               t->kernels);
+}
+
+/* ---- views ------------------------------------------------------------------------------------
+ */
+
+static void print_step(Buf *b, const Inspection *in, size_t i, bool diff)
+{
+    const InspectStep *s = &in->steps.data[i];
+    bool same = i > 0 && strcmp(s->text, in->steps.data[i - 1].text) == 0;
+    buf_printf(b, "---- %02zu %s: %s\n", i, s->pass, same ? "(unchanged)" : "");
+    if (same) {
+        return;
+    }
+    if (diff && i > 0) {
+        Diff d = text_diff(in->ctx->arena, in->steps.data[i - 1].text, s->text);
+        print_diff(b, &d);
+    } else {
+        buf_puts(b, s->text);
+    }
+}
+
+static bool print_after(const Inspection *in, const Options *o, Buf *b)
+{
+    bool all = (o->after && strcmp(o->after, "all") == 0) || (o->diff && !o->after);
+    bool found = all;
+    for (size_t i = 0; i < in->steps.n; i++) {
+        if (all || strcmp(in->steps.data[i].pass, o->after) == 0) {
+            print_step(b, in, i, o->diff);
+            found = true;
+        }
+    }
+    if (!found) {
+        const char **names = ARENA_ARRAY(in->ctx->arena, const char *, in->steps.n);
+        for (size_t i = 0; i < in->steps.n; i++) {
+            names[i] = in->steps.data[i].pass;
+        }
+        const char *near = str_nearest(o->after, names, in->steps.n);
+        return diag_error(in->ctx->diag, nowhere, "there is no pass '%s'%s%s", o->after,
+                          near ? "; did you mean " : "; --after all shows every one",
+                          near ? near : "");
+    }
+    return true;
+}
+
+static void print_times(const Inspection *in, Buf *b)
+{
+    for (size_t i = 1; i < in->steps.n; i++) {
+        const InspectStep *s = &in->steps.data[i];
+        buf_printf(b, "  %-16s %4d changes %9.3f ms\n", s->pass, s->changes, s->seconds * 1e3);
+    }
+}
+
+static bool view_text(const Inspection *in, const Options *o, Buf *b)
+{
+    bool other = o->ledger || o->cost || o->time_passes;
+    if ((o->after || o->diff) && !print_after(in, o, b)) {
+        return false;
+    }
+    if (!o->after && !o->diff && !other) {
+        ir_print_module(b, in->module);
+    }
+    if (o->ledger) {
+        ledger_print(b, in->ledger);
+        if (in->mlp_table) {
+            buf_printf(b,
+                       "\nintermediate traffic of the MLP, bytes (from the gate/up matmuls to the "
+                       "input of down)\n  %-12s %-15s %12s %12s\n%s",
+                       "strategy", "buffer", "written", "read", in->mlp_table);
+        }
+    }
+    if (o->cost) {
+        cost_table_print(b, in->module, in->device, in->kv_len);
+    }
+    if (o->time_passes) {
+        print_times(in, b);
+    }
+    return true;
+}
+
+/* Runs Graphviz's dot on the text; its SVG goes to b. */
+static bool view_svg(const Inspection *in, const char *dot, Buf *b)
+{
+    Ctx *ctx = in->ctx;
+    if (!toolchain_find(ctx->arena, "dot")) {
+        return diag_env_error(ctx->diag, "Graphviz's 'dot' is not here: install graphviz, or use "
+                                         "--format dot");
+    }
+    return toolchain_filter(ctx, "dot", "-Tsvg", dot, b);
+}
+
+bool inspect_view(const Inspection *in, const Options *o, Buf *b)
+{
+    static const char *const formats[] = {"text", "dot", "svg", "html", "json"};
+    const char *format = o->format ? o->format : "text";
+    if (strcmp(format, "text") == 0) {
+        return view_text(in, o, b);
+    }
+    if (strcmp(format, "html") == 0) {
+        inspect_html(in, b);
+        return true;
+    }
+    if (strcmp(format, "json") == 0) {
+        return inspect_json(in, b);
+    }
+    Buf dot = buf_create(in->ctx->arena);
+    ir_print_dot(&dot, in->module);
+    if (strcmp(format, "dot") == 0) {
+        buf_add(b, dot.data, dot.len);
+        return true;
+    }
+    if (strcmp(format, "svg") == 0) {
+        return view_svg(in, dot.data, b);
+    }
+    const char *near = str_nearest(format, formats, 5);
+    return diag_error(in->ctx->diag, nowhere,
+                      "--format is text, dot, svg, html or json, not '%s'%s%s", format,
+                      near ? "; did you mean " : "", near ? near : "");
+}

@@ -1,0 +1,64 @@
+/* inspect.h - the views of `sinter inspect`: text, dot, svg, html and json over one recorded run of
+ * the passes. */
+#ifndef SINTER_COMPILER_INSPECT_H
+#define SINTER_COMPILER_INSPECT_H
+
+#include "compiler/options.h"
+#include "ir/pass.h"
+
+/* The graph as text after one pass; step 0 is the graph that the builder made. */
+typedef struct InspectStep {
+    const char *pass; /* "build" for step 0 */
+    int changes;
+    double seconds;
+    const char *text;
+    Cost cost;
+} InspectStep;
+
+typedef struct Inspection {
+    Ctx *ctx;
+    const char *spec_path;
+    const Module *module; /* after all passes */
+    VEC(InspectStep) steps;
+    const Ledger *ledger;
+    const Device *device;
+    int64_t kv_len;
+    const char *mlp_table; /* traffic of the MLP strategies, made by mlp_traffic_print */
+} Inspection;
+
+/* PassEnv.after callback: records a step (user = Inspection). */
+void inspect_record(void *user, const Module *m, const char *pass, int changes, double seconds);
+
+/* One line per line of `after`: ' ' kept, '-' removed, '+' added (longest common subsequence). */
+typedef struct DiffLine {
+    char mark;
+    const char *text;
+} DiffLine;
+typedef struct Diff {
+    size_t n, cap;
+    DiffLine *data;
+} Diff;
+Diff text_diff(Arena *a, const char *before, const char *after);
+
+/* Which views `o` asks for, in the format it asks for; false after a diagnostic. */
+bool inspect_view(const Inspection *in, const Options *o, Buf *out);
+void inspect_html(const Inspection *in, Buf *out);
+bool inspect_json(const Inspection *in, Buf *out);
+
+/* The cost table: one row per kernel of every function, and the model's sums. */
+void cost_table_print(Buf *b, const Module *m, const Device *d, int64_t kv_len);
+/* Bytes per buffer between the gate/up matmuls and `down`, for one function after its passes. */
+typedef struct BufferTraffic {
+    Str name;
+    double written, read;
+} BufferTraffic;
+typedef struct MlpTraffic {
+    size_t n, cap;
+    BufferTraffic *data;
+    int kernels;
+    double sum;
+} MlpTraffic;
+MlpTraffic mlp_traffic(const Func *f);
+void mlp_traffic_print(Buf *b, const char *strategy, const MlpTraffic *t);
+
+#endif
