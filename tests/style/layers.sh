@@ -1,0 +1,25 @@
+#!/bin/sh
+# Includes point one way: compiler -> codegen -> ir -> compiler/base; the runtime includes none of them.
+set -u
+
+# check NAME PATTERN FILES...: no file has an #include "..." that matches the extended PATTERN.
+check()
+{
+    name=$1 pattern=$2
+    shift 2
+    found=$(find "$@" -type f \( -name '*.[chly]' -o -name '*.def' -o -name '*.cu' \) \
+        -exec grep -HnE "^[ \t]*#[ \t]*include[ \t]*\"($pattern)" {} + 2>/dev/null)
+    if [ -z "$found" ]; then
+        echo "ok - $name"
+    else
+        echo "not ok - $name"
+        printf '%s\n' "$found"
+    fi
+}
+
+above_base='compiler/([^b]|b[^a]|ba[^s]|bas[^e]|base[^/])'
+check "compiler/base includes only itself" "$above_base|ir/|codegen/|runtime/" compiler/base
+check "ir includes only itself and compiler/base" "$above_base|codegen/|runtime/" ir
+check "codegen includes neither the compiler nor the runtime" "$above_base|runtime/" codegen
+check "compiler includes nothing of the runtime" "runtime/" compiler
+check "runtime stands alone" "compiler/|ir/|codegen/|\\.\\./" runtime
