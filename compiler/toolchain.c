@@ -60,6 +60,11 @@ char *toolchain_cc(Ctx *ctx, const char *cross)
     return NULL;
 }
 
+static void add(Ctx *ctx, TextList *argv, const char *word)
+{
+    vec_push(ctx->arena, argv, word);
+}
+
 static const char *command_text(Arena *a, const TextList *argv)
 {
     Buf b = buf_create(a);
@@ -138,9 +143,27 @@ bool toolchain_run(Ctx *ctx, const TextList *argv, bool verbose, const char **te
     return toolchain_start(ctx, argv, verbose, &child) && toolchain_wait(ctx, &child, text);
 }
 
-static void add(Ctx *ctx, TextList *argv, const char *word)
+bool toolchain_filter(Ctx *ctx, const char *program, const char *arg, const char *input, Buf *out)
 {
-    vec_push(ctx->arena, argv, word);
+    char name[] = "/tmp/sinter-input-XXXXXX";
+    int fd = mkstemp(name);
+    if (fd < 0) {
+        return diag_env_error(ctx->diag, "cannot make a temporary file in /tmp: %s",
+                              strerror(errno));
+    }
+    close(fd);
+    TextList argv = {0};
+    add(ctx, &argv, program);
+    add(ctx, &argv, arg);
+    add(ctx, &argv, name);
+    const char *text = NULL;
+    bool ok = file_write(ctx->diag, name, input, strlen(input)) &&
+              toolchain_run(ctx, &argv, false, &text);
+    unlink(name);
+    if (ok) {
+        buf_puts(out, text);
+    }
+    return ok;
 }
 
 static void add_words(Ctx *ctx, TextList *argv, const char *words)
@@ -181,7 +204,7 @@ static bool list_sources(Ctx *ctx, const BuildRequest *r, TextList *sources)
 }
 
 static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r, const char *source,
-                                const char *object)
+                                bool model_source, const char *object)
 {
     TextList argv = {0};
     add(ctx, &argv, cc);
@@ -189,7 +212,7 @@ static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r,
               "-std=c11 -O2 -g0 -fPIC -D_GNU_SOURCE -fvisibility=hidden "
               "-ffunction-sections -fno-math-errno -fno-trapping-math -I");
     add(ctx, &argv, path_join(ctx->arena, r->dir, "runtime"));
-    if (!strstr(source, "/runtime/")) {
+    if (model_source) {
         add_words(ctx, &argv, r->cflags);
     }
     add(ctx, &argv, "-c");
@@ -199,7 +222,7 @@ static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r,
     return argv;
 }
 
-/* All objects; the largest source last in the list is started first. */
+/* All objects; the model's own source, last in the list and the largest, is started first. */
 static bool compile_objects(Ctx *ctx, const char *cc, const BuildRequest *r,
                             const TextList *sources, const char *tmp, TextList *objects)
 {
@@ -213,7 +236,7 @@ static bool compile_objects(Ctx *ctx, const char *cc, const BuildRequest *r,
             const char *object = path_join(
                 ctx->arena, tmp, arena_printf(ctx->arena, "%s.o", path_stem(ctx->arena, source)));
             add(ctx, objects, object);
-            TextList argv = compile_command(ctx, cc, r, source, object);
+            TextList argv = compile_command(ctx, cc, r, source, started == 0, object);
             ok = toolchain_start(ctx, &argv, r->verbose, &children[started]);
             started += ok;
         }
