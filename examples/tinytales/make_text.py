@@ -1467,10 +1467,227 @@ def seasons(t):
     t.moral(60, "{there is a time to work and a time to play|think of winter while it is summer|work today and rest tomorrow}.")
 
 
+PACK = words("a warm jumper, a red apple, a map, two sandwiches, a bottle of water, a torch, a box of crayons, a blanket, a pair of socks, "
+             "a book, a rope, a tin cup, a compass, a toothbrush, a ball, a raincoat, three plums, a whistle, a notebook, a cap, a spoon, "
+             "a bar of soap, a piece of cheese, a small pillow, a magnifying glass, a towel, a comb, a loaf of bread, a bag of nuts, a kite")
+
+
+def the_one(item):
+    """a red apple -> the red apple; two sandwiches -> the two sandwiches"""
+    return "the " + (item.split(" ", 1)[1] if item.startswith(("a ", "an ")) else item)
+
+
+def and_list(items):
+    return ", ".join(items[:-1]) + " and " + items[-1]
+
+
+def pack(t):
+    """a list, and one thing of it that is missing"""
+    r = t.r
+    t.who("a"); t.elder(); n = r.span(3, 5); items = r.sample(PACK, n); miss = r.below(n)
+    put = [x for i, x in enumerate(items) if i != miss]
+    mix = r.sample(put, len(put))
+    t.put(all=and_list(items), got=and_list([the_one(x) for x in mix]), miss=items[miss], themiss=the_one(items[miss]), n=t.n(n), left=t.n(n - 1),
+          trip=r.pick(("go camping", "visit <a.his> cousin", "climb the hill", "sail to the island", "go on a school trip" if t.people else "go on a long trip", "spend the night in the tent", "walk to the lighthouse")),
+          bag=r.pick(("bag", "basket", "suitcase", "sack", "rucksack")), where=r.pick(("on the bed", "under a chair", "by the door", "on the windowsill", "behind a pillow", "in the hall")))
+    t.intro()
+    t.s("<a> was going to <trip>. <g> {made|wrote} a list: <all>.", "\"for the trip you need <n> things,\" said <g>. \"<all>.\"")
+    t.s("<a> {ran about|looked everywhere} and {filled|packed} the <bag>. in went <got>.", "into the <bag> went <got>.")
+    t.p()
+    t.say("g", "{do you have everything?|is that all?|have you packed it all?}")
+    t.s("<a> counted. there were only <left> things in the <bag>.", "<a> looked at the list {again|once more}, one word after the other.")
+    t.say("a", "{I have <got>, but not <themiss>.|<themiss> is missing!|I forgot <themiss>!}" if not items[miss].startswith(("two", "three")) else "{I have <got>, but not <themiss>.|I forgot <themiss>!}", how="said" if r.chance(50) else None)
+    one = not items[miss].startswith(("two", "three"))
+    t.s("{it was|it lay} <where>." if one else "they {were|lay} <where>.", "<a.he> found %s <where>." % ("it" if one else "them"))
+    t.s("now all <n> things were in the <bag>, and <a> could <trip>.", "so <themiss> went in %s, and the <bag> was {full|ready}." % "too")
+    t.moral(35, "a list {is a good helper|helps when the head is full}.", "look twice before you leave.")
+    t.close(30)
+
+
+SIGHTS = [("swan", "swans", "on the lake"), ("cow", "cows", "behind a fence"), ("horse", "horses", "by the gate"), ("boat", "boats", "on the river"), ("windmill", "windmills", "on the hill"), ("cart", "carts", "in front of the inn"),
+          ("flag", "flags", "on the tower"), ("cat", "cats", "on a roof"), ("scarecrow", "scarecrows", "in the field"), ("balloon", "balloons", "above the trees"), ("chimney", "chimneys", "over the houses"), ("butterfly", "butterflies", "in the clover"),
+          ("frog", "frogs", "in the ditch"), ("lamp", "lamps", "along the street"), ("snail", "snails", "on a wet wall"), ("bicycle", "bicycles", "outside the school"), ("barrel", "barrels", "next to the cellar door"), ("pigeon", "pigeons", "on the statue"),
+          ("sunflower", "sunflowers", "by the wall"), ("kite", "kites", "over the field")]
+
+
+def walk(t):
+    """what was seen is told again later"""
+    r = t.r
+    t.who("a"); t.elder(); n = r.span(2, 4); t.day("sun")
+    sights = r.sample(SIGHTS, n); seen = []
+    for one, many, where in sights:
+        k = r.span(1, 6); col = r.pick(COLOURS) if one not in ("swan", "cow", "horse", "frog", "snail", "scarecrow", "pigeon", "sunflower", "cat") else r.pick(("white", "brown", "little", "big", "old" if one != "sunflower" else "tall"))
+        seen.append(("a^ %s %s" % (col, one) if k == 1 else "%s %s %s" % (t.n(k), col, many), where))
+    t.intro()
+    t.s("one <w> <time>, <a> went for a {long |}walk{ all alone| with <a.his> stick|}.", "one <w> <time>, <a> walked all the way to {the mill|the sea|the next village|the old tower} and back.")
+    t.p()
+    for i, (what, where) in enumerate(seen):
+        t.put(x=what, wh=where)
+        t.s("first <a.he> saw <x> <wh>." if i == 0 else "{then|next|a little later|after that} <a.he> {saw|came to|passed} <x> <wh>.",
+            "<wh> <a.he> {saw|counted|found} <x>.")
+    t.p()
+    t.say("g", "{what did you see?|what did you see on your walk?|did you see anything nice?}")
+    w = [x for x, _ in seen]
+    t.put(l=", then ".join(w) if r.chance(50) else and_list(w), last=w[-1], first=w[0])
+    t.s("\"I saw <l>,\" said <a>.", "<a> thought. \"{there was so much to see|let me think}! <l>,\" <a.he> said.")
+    t.s("\"and what did you see first?\" {asked <g>|<g> asked}. \"<first>,\" said <a>.", "\"and what came last?\" {asked <g>|<g> asked}. \"<last>,\" said <a>.", "")
+    t.say("g", "{you have good eyes.|you have a good memory.|next time I will come with you.|that was a fine walk.}", how="said")
+    t.close(30)
+
+
+RIDDLES = [("I have teeth but I cannot bite", "a^ comb"), ("I have hands but I cannot clap", "a^ clock"), ("I have a neck but no head", "a^ bottle"), ("I get wet while I dry you", "a^ towel"), ("the more you take away from me, the bigger I get", "a^ hole"),
+           ("I am full of holes but I can hold water", "a^ sponge"), ("I go up and down but I never move", "a^ staircase"), ("I have one eye but I cannot see", "a^ needle"), ("I have leaves but I am not a tree", "a^ book"), ("I fly without wings and cry without eyes", "a^ cloud"),
+           ("I follow you in the sun and leave you in the dark", "a^ shadow"), ("I am white in winter and gone in spring", "a^ snowman"), ("I have a tongue but I cannot talk", "a^ shoe"), ("I carry my house on my back", "a^ snail"), ("I have four legs but I cannot walk", "a^ table"),
+           ("I wear a coat of wool all year", "a^ sheep"), ("I am yellow and I wake you every morning", "the sun"), ("I sleep by day and fly by night", "a^ bat"), ("I make sweet gold out of flowers", "a^ bee"), ("I have a bed but I never sleep", "a^ river"),
+           ("I am round at night and thin a week later", "the moon"), ("I run all day on the wall but I stay where I am", "a^ clock"), ("you can break me without touching me", "a^ promise"), ("I have keys but no doors", "a^ piano")]
+
+
+def riddle(t):
+    r = t.r
+    t.who("a"); t.who("b"); n = r.span(1, 3); rid = r.sample(RIDDLES, n + 1); t.place()
+    t.s("<a> and <b> {sat|met} <pl.at>. \"let us {ask riddles|tell riddles|play a guessing game},\" said <a>.", "<a> knew many riddles. one day <pl.at>, <a.he> {asked|tested} <b.intro>.")
+    for i in range(n):
+        q, ans = rid[i]
+        wrong = r.pick([x[1] for x in RIDDLES if x[1] != ans])
+        x, y = ("a", "b") if i % 2 == 0 else ("b", "a")
+        t.put(q=q, ans=ans, wrong=wrong, x=t.c[x], y=t.c[y])
+        t.p()
+        t.s("\"<q>. what am I?\" asked <x>.", "<x> {said|began}, \"<q>. what am I?\"")
+        if r.chance(50):
+            t.s("<y> {scratched <y.his> head|thought}. \"<wrong>?\" <y.he> {guessed|asked}. \"no,\" {said <x>|laughed <x>}. \"{try again|think again}.\"")
+            t.s("\"then you are <ans>!\" {cried|said} <y>. \"{yes|right|that is right}!\" said <x>.", "<y> gave up. \"it is <ans>,\" said <x>{ and laughed|}.")
+        else:
+            t.s("\"that is easy,\" said <y>. \"<ans>!\"", "<y> {thought for a long time|closed <y.his> eyes}. \"<ans>?\" <y.he> asked. \"{yes|right}!\" said <x>.")
+    t.p()
+    t.s("they {laughed and went on|played} until {supper|it was dark|they had no more riddles}.", "\"now I will think of a hard one,\" said <a>. \"<fq>.\" but <b> knew that one too: <fa>.".replace("<fq>", rid[n][0]).replace("<fa>", rid[n][1]))
+    t.close(20)
+
+
+LONGER = [("tall", "taller", "tallest", "short", "shorter", "shortest"), ("old", "older", "oldest", "young", "younger", "youngest"), ("strong", "stronger", "strongest", "weak", "weaker", "weakest"), ("fast", "faster", "fastest", "slow", "slower", "slowest"), ("loud", "louder", "loudest", "quiet", "quieter", "quietest")]
+
+
+def order(t):
+    """x > y and y > z: who is first, who is last"""
+    r = t.r
+    t.who("a"); t.who("b"); t.who("c"); t.elder(); t.place()
+    up, upper, upmost, lo, lower, lomost = r.pick(LONGER)
+    x, y, z = r.sample(("a", "b", "c"), 3)
+    t.put(x=t.c[x], y=t.c[y], z=t.c[z], up=up, er=upper, est=upmost, ler=lower, lest=lomost)
+    t.s("<a>, <b> and <c> were friends. one day {<pl.at>|on the way home} they {argued|wondered}. \"who is the <est> of us?\" they asked.", "three friends, <a>, <b> and <c>, {stood|sat} <pl.at>. \"I want to know who is the <est>,\" said <a>.")
+    t.s("they {asked|called} <g> to help them{ find out|}.", "<g> {heard them and came|came by}. \"{let us see|that is easy to find out},\" <g.he> said.")
+    if up in ("tall",):
+        t.s("they stood back to back.", "<g> made a mark on the wall for each of them.")
+    elif up == "fast":
+        t.s("they ran to the {gate|tree} and back.", "<g> let them run twice around the house.")
+    elif up == "strong":
+        t.s("each of them tried to lift the {sack of flour|heavy stone}.", "they pulled on a rope, two at a time.")
+    elif up == "loud":
+        t.s("each of them {shouted|sang} across the valley.", "one after the other, they called as loud as they could.")
+    else:
+        t.s("each of them told {when they were born|how old they were}.")
+    t.p()
+    facts = ["<x> was <er> than <y>.", "<y> was <er> than <z>."] if r.chance(60) else ["<y> was <ler> than <x>.", "<z> was <ler> than <y>."]
+    if r.chance(40):
+        facts.reverse()
+    for f in facts:
+        t.s(f)
+    if r.chance(50):
+        t.s("\"then <x> {is the <est>|must be the <est> of all},\" said <g>. \"and <z> is the <lest>.\"")
+    else:
+        t.s("\"so who is the <est>?\" asked <g>. \"<x>!\" {they said|said <y>}. \"and the <lest> is <z>.\"")
+    t.s("<z> looked a little sad. \"do not be sad,\" said <x>. \"you are the {kindest|funniest|best singer} of us.\"",
+        "<z> {laughed|smiled}. \"I do not mind being the <lest>,\" <z.he> said.")
+    t.s("and <y>, who was in the middle, {said nothing|laughed at them both|was happy too}.", "")
+    t.moral(35, "it does not matter who is the <est>, as long as you are friends.")
+
+
+def guess(t):
+    """guess a number: low, high, right"""
+    r = t.r
+    t.who("a"); t.who("b"); top = r.pick((10, 20)); secret = r.span(1, top)
+    t.put(top=t.n(top), one=t.n(1))
+    t.s("it {rained|snowed}, and <a> and <b> {played inside|had nothing to do}. \"I am thinking of a number from <one> to <top>,\" said <a>.", "<a> {thought of a number|had a secret number}. \"it is from <one> to <top>,\" <a.he> {told|said to} <b>. \"can you guess it?\"")
+    lo, hi, tries = 1, top, 0
+    while True:
+        g = (lo + hi) // 2 if r.chance(50) else r.span(lo, hi)
+        tries += 1
+        t.put(g=t.n(g))
+        t.s("\"is it <g>?\" asked <b>.", "\"<g>?\" {asked|guessed} <b>.", "<b> {thought|guessed again|tried again}. \"is it <g>?\"" if tries > 1 else "<b> {thought|began}. \"is it <g>?\"")
+        if g == secret:
+            break
+        if g < secret:
+            lo = g + 1
+            t.s("\"no, {my number is bigger|it is more than <g>|that is too low|higher},\" said <a>.")
+        else:
+            hi = g - 1
+            t.s("\"no, {my number is smaller|it is less than <g>|that is too high|lower},\" said <a>.")
+        if lo == hi and r.chance(60):
+            t.put(g=t.n(lo)); tries += 1
+            t.s("\"then it must be <g>!\" {cried|said} <b>.")
+            break
+    t.p()
+    t.put(tr=t.n(tries) + (" try" if tries == 1 else " tries"), g=t.n(secret))
+    t.s("\"yes, {it is|it was} <g>!\" {said|cried} <a>. \"{you needed|that took you} <tr>.\"", "\"right! <g> was my number,\" {said|laughed} <a>. <b> had needed <tr>.")
+    t.s("then it was <b>'s turn to think of a number.", "\"now it is my turn,\" said <b>{ and thought of a new number|}.", "\"that was only luck,\" said <b>{ and laughed|}." if tries < 3 else "\"that was a hard one,\" said <b>{ and laughed|}.")
+    t.close(30)
+
+
+HOURS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+
+
+def clock(t):
+    """the hours of a day"""
+    r = t.r
+    t.who("a"); t.who("b"); t.elder(); h = r.span(6, 8)
+    acts = r.sample(("<a.he> {swept the floor|fed the hens}", "<a.he> {mended a basket|painted a chair}", "<a.he> {read a story|wrote a letter}", "<a.he> {worked in the garden|picked berries}", "<a.he> {baked bread|cooked soup}", "<a.he> {played with <b>|went for a walk with <b>}", "<a.he> {washed the windows|cut the wood}", "<a.he> {learned a new song|practised the flute}"), 4)
+    t.intro()
+    t.s("<a> had a clock and {did everything at the right time|looked at it all day long}. one day went like this.", "<g> gave <a> a {silver|little|round} clock. \"now you will always know the time,\" <g.he> said.")
+    t.p()
+    t.put(h=HOURS[h - 1])
+    t.s("at <h> o'clock, <a> {got up|woke up|jumped out of bed} and {ate breakfast|had breakfast}.")
+    prev, k = h, h
+    for i in range(r.span(2, 4)):
+        k = prev + r.span(1, 2)
+        t.put(h=HOURS[(k - 1) % 12], d="one hour" if k - prev == 1 else t.n(k - prev) + " hours", pre=HOURS[(prev - 1) % 12])
+        act = acts[i]
+        t.s("at <h> o'clock, " + act + ".", "<d> later, at <h> o'clock, " + act + ".")
+        prev = k
+    t.p()
+    e = prev + r.span(1, 3); t.put(e=HOURS[(e - 1) % 12], d="one hour" if e - prev == 1 else t.n(e - prev) + " hours", pre=HOURS[(prev - 1) % 12])
+    t.s("\"when is {supper|tea}?\" asked <b>. \"at <e> o'clock,\" said <g>. \"it is <pre> o'clock now, so you must wait <d>.\"")
+    t.s("<a> {waited|sat down and waited}. the clock {ticked|went tick, tock} {slowly|on and on}. <d> later, {it was <e> o'clock|the clock struck <e>}, and they {all sat down to eat|ate together}.")
+    t.close(35)
+
+
+DRESS = {"rain": (("a raincoat", "high boots", "a rain hat"), "wet", "jump over the puddles", "dry"), "snow": (("a thick coat", "warm mittens", "a woolly hat"), "cold", "build a snowman", "warm"),
+         "sun": (("a straw hat", "a light shirt", "sandals"), "hot", "splash in the stream", "cool"), "wind": (("a cap tied with a string", "a long scarf", "a coat with buttons"), "cold in the wind", "fly a kite", "warm")}
+
+
+def dress(t):
+    """the right clothes for the weather"""
+    r = t.r
+    t.who("a"); t.who("b"); t.elder(); w = t.day(); things, bad, fun, good = DRESS[w]
+    other = r.pick([k for k in DRESS if k != w]); wrong = r.pick(DRESS[other][0])
+    x, y = r.sample(things, 2)
+    t.put(x=x, y=y, bad=bad, fun=fun, good=good, wrong=wrong)
+    t.intro()
+    t.s("it was a^ <w> {day|morning}.", "one <w> <time>, <a> wanted to go out.")
+    t.sky(85)
+    t.s("<a> put on <wrong> and {ran to the door|wanted to go out}. \"{stop|wait},\" said <g>. \"look out of the window first!\"")
+    t.s("<a> {looked|looked out}. \"oh,\" <a.he> said. \"{I will be <bad> like this|this is not right for today}.\"")
+    t.s("so <a.he> {took off|put away} <thew> and put on <x> and <y>.".replace("<thew>", the_one(wrong) if wrong.startswith(("a ", "an ")) else "the " + wrong))
+    t.p()
+    t.s("outside, <a> met <b>, who had {come out|gone out} in <wrong>. <b> was <bad>.", "then <b> came {by|along} in <wrong>, and <b.he> was <bad>.")
+    t.s("\"{come in|wait here},\" said <a>. \"{I have|we have} <x> for you too.\" soon they were both {<good>|nice and <good>}.")
+    t.s("then they went to <fun>. {what fun it was|they laughed and shouted}!", "they {could|were able to} <fun> all {afternoon|day long}.")
+    t.moral(45, "look at the sky before you dress.", "there is no bad weather, only the wrong clothes.")
+
+
 ARCS = [(lost, 9), (promise, 7), (broken, 6), (share, 6), (count, 14), (need, 5), (shop, 6), (tool, 8), (race, 5), (newfriend, 5),
         (bigsmall, 4), (rainplan, 5), (fear, 5), (skill, 6), (gift, 5), (greedy, 4), (finder, 6), (baby, 5), (garden, 5), (hideseek, 4),
         (tower, 4), (bedtime, 3), (crywolf, 3), (trade, 4), (letter, 4), (soup, 4), (treasure, 4), (sick, 4), (mystery, 4), (opposites, 4),
-        (compare, 6), (split, 4), (seasons, 3)]
+        (compare, 6), (split, 4), (seasons, 3),
+        (pack, 5), (walk, 6), (riddle, 5), (order, 5), (guess, 6), (clock, 4), (dress, 4)]
 ARC_LIST = [f for f, k in ARCS for _ in range(k)]
 
 

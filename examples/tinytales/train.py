@@ -66,7 +66,7 @@ def main():
     ap.add_argument("-o", "--output", default=".")
     ap.add_argument("--stories", type=int, default=190000)
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--steps", type=int, default=12000)
+    ap.add_argument("--steps", type=int, default=28000)
     ap.add_argument("--batch", type=int, default=64)
     ap.add_argument("--lr", type=float, default=2e-3)
     ap.add_argument("--no-compile", action="store_true")
