@@ -74,6 +74,10 @@ int64_t type_bytes(const Type *t);     /* physical: padding and nibbles counted 
 int64_t type_physical_index(const Type *t, int64_t row, int64_t col);
 /* "bf16[14336, 4096] tile(16, 2, 0)"; the tile part only when laid out. */
 void type_print(Buf *b, const Type *t);
+const char *type_text(Arena *a, const Type *t); /* the same as a string */
+/* NULL, or what is wrong with dims or layout in words (zero dims, a product that overflows). Every
+ * type of a value has passed it, so the other functions do not check. */
+const char *type_problem(const Type *t);
 
 /* ---- operators ----------------------------------------------------------------------------- */
 
@@ -215,6 +219,7 @@ OpKind op_parse(const char *name); /* OP_NONE when unknown */
 int op_flags(OpKind k);
 const char *op_doc(OpKind k);
 uint32_t op_attr_mask(OpKind k); /* bit ATTR_x set: takes it */
+int op_outs(OpKind k);           /* results; 0 = as many as attribute sizes says */
 int op_slots(OpKind k);          /* fixed operand slots */
 const char *op_slot_name(OpKind k, int slot);
 bool op_slot_optional(OpKind k, int slot);
@@ -234,7 +239,8 @@ ValueId ir_find_value(const Func *f, Str name); /* 0 when none */
 /* Appends an operator (order's end). `proto` gives kind, in, n_in, a, expr, at, origin; result types
  * come from type_infer; names[i] may be NULL (a fresh name). Returns the op, 0 after a diagnostic. */
 OpId ir_op(Func *f, const Op *proto, const Str *names);
-/* Shorthand for one-result ops: fills slots from a list ended by (ValueId)-1 ... see ir.c. */
+/* The same for operators with one result: that value, 0 after a diagnostic. n_in of a proto need not
+ * count the slots; it matters only for leaves of the expression behind them. */
 ValueId ir_op1(Func *f, const Op *proto, Str name);
 void ir_return(Func *f, ValueId v, Str env_name);
 
@@ -242,7 +248,12 @@ int ir_use_count(const Func *f, ValueId v); /* uses by live ops and by return */
 /* Every use of `from` becomes `to` (ops, results; expression leaves are operands too). */
 void ir_replace_uses(Func *f, ValueId from, ValueId to);
 void ir_kill(Func *f, OpId op); /* marks dead, removes from order */
-/* Stable topological sort of `order`; false when there is a cycle (order unchanged then). */
+/* A value is live unless its operator is dead. The names of dead values are free again. */
+bool ir_value_live(const Func *f, ValueId v);
+/* Gives a value the name of another one that is dead (the root a rewrite has replaced). */
+void ir_take_name(Func *f, ValueId to, ValueId from);
+/* Stable topological sort of `order`: an order that is one already stays as it is; false when there
+ * is a cycle (order unchanged then). */
 bool ir_sort(Func *f);
 /* Recomputes Value.constant. */
 void ir_mark_constants(Func *f);
@@ -251,7 +262,8 @@ void ir_mark_constants(Func *f);
     for (size_t id##_i = 0; id##_i < (f)->order.n; id##_i++) \
         for (OpId id = (f)->order.data[id##_i], id##_once = 1; id##_once; id##_once = 0)
 
-/* Leaves of an expression: index of operand v in op (added behind the slots when new). */
+/* Leaves of an expression: index of operand v in op (added behind the slots when new); -1 when the
+ * operator has IR_MAX_IN operands already. */
 int ir_expr_operand(Op *op, ValueId v);
 const Expr *expr_acc(Arena *a, int way);
 const Expr *expr_input(Arena *a, int input);
