@@ -1,0 +1,40 @@
+/* target.h - what the plan and the emitter know of a machine: vector width, instructions, the order
+ * in which its kernels read weights.
+ *
+ * The driver copies `tile` and `block` into PassEnv, so that ir/ knows no target. In the C target
+ * every float activation is stored as f32 whatever dtype the IR says (a superset), codes are stored
+ * as int8, and caches in their own dtype. */
+#ifndef SINTER_CODEGEN_TARGET_H
+#define SINTER_CODEGEN_TARGET_H
+
+#include "ir/ir.h"
+
+/* One instruction set of the C target. */
+typedef struct Isa {
+    const char *name;  /* --cpu NAME: "avx512", "avx512-base", "avx2", "neon", "portable" */
+    const char *words; /* for people, and for SinterModel.cpu_needs: "AVX-512F BW VL VNNI BF16" */
+    const char *flags; /* for the C compiler: "-mavx512f -mavx512bw ..." */
+    int lanes;         /* floats in a vector: R, the rows of a weight tile */
+    int registers;     /* vector registers: how large a register block may be */
+    bool vnni;         /* int8 dot products into int32 lanes (vpdpbusd) */
+    bool avx512, avx2, neon;
+} Isa;
+
+typedef struct Target {
+    const char *name;      /* "c" */
+    const char *templates; /* folder below the data folder: "templates/c" */
+    const Isa *isa;
+    Layout tile[DT_COUNT]; /* weight layout by dtype */
+    int block;             /* rows that interleave_rows takes in turn */
+} Target;
+
+/* The C target for an instruction set; "native" asks this machine. NULL after a diagnostic. */
+const Target *target_c(Ctx *ctx, const char *cpu);
+/* What this machine can do, best first ("portable" at least). */
+const Isa *isa_native(void);
+/* NULL when there is none of that name. */
+const Isa *isa_find(const char *name);
+/* "native, avx512, avx512-base, ...": for --help. */
+const char *isa_names(Arena *a);
+
+#endif
