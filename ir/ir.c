@@ -345,7 +345,7 @@ bool ir_sort(Func *f)
     Arena *scratch = arena_create();
     Sorter s = {.f = f,
                 .mark = ARENA_ARRAY(scratch, Mark, f->n_ops),
-                .sorted = ARENA_ARRAY(scratch, OpId, f->order.n)};
+                .sorted = ARENA_ARRAY(scratch, OpId, f->n_ops)};
     bool sorted = true;
     for (size_t i = 0; i < f->order.n && sorted; i++) {
         sorted = visit(&s, f->order.data[i]);
