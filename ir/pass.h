@@ -12,12 +12,12 @@ typedef enum NormFusion { NORM_AUTO, NORM_NONE, NORM_FOLD } NormFusion;
 
 /* From the spec's `quant` key. */
 typedef struct QuantScheme {
-    DType weights;     /* DT_NONE (as stored), DT_I8 or DT_U4 */
-    int64_t group;     /* 0 = one scale per output channel */
-    bool asym;         /* zero points */
-    bool activations;  /* int8 dynamic per token */
-    DType kv_cache;    /* DT_NONE = the spec's dtype, or DT_I8 */
-    bool head;         /* the head (and a tied embedding) too */
+    DType weights;    /* DT_NONE (as stored), DT_I8 or DT_U4 */
+    int64_t group;    /* 0 = one scale per output channel */
+    bool asym;        /* zero points */
+    bool activations; /* int8 dynamic per token */
+    DType kv_cache;   /* DT_NONE = the spec's dtype, or DT_I8 */
+    bool head;        /* the head (and a tied embedding) too */
 } QuantScheme;
 
 /* Everything a pass may ask. Plain data, filled by the driver: ir/ knows no target and no spec. */
@@ -29,11 +29,11 @@ typedef struct PassEnv {
     MlpFusion mlp;
     NormFusion norm;
     QuantScheme quant;
-    const Device *device; /* NULL: no roofline times */
-    int64_t kv_len;       /* context assumed by costs */
-    Layout tile[DT_COUNT];/* target's weight layout by dtype; rows = 0: none */
-    int block;            /* target's interleave block (= tile rows) */
-    Ledger *ledger;       /* may be NULL */
+    const Device *device;  /* NULL: no roofline times */
+    int64_t kv_len;        /* context assumed by costs */
+    Layout tile[DT_COUNT]; /* target's weight layout by dtype; rows = 0: none */
+    int block;             /* target's interleave block (= tile rows) */
+    Ledger *ledger;        /* may be NULL */
     /* Called after every pass with its name and number of changes (dumps, inspect's steps). */
     void (*after)(void *user, const Module *m, const char *pass, int changes, double seconds);
     void *user;
@@ -41,9 +41,10 @@ typedef struct PassEnv {
 
 typedef struct Pass {
     const char *name, *summary;
-    bool lossy;            /* changes values by design (quantize): not compared before = after */
+    bool lossy; /* changes values by design (quantize): not compared before = after */
     int (*run)(Func *f, PassEnv *env); /* number of changes, -1 after a diagnostic */
-    const char *rules;     /* or: space-separated rule names run to a fixpoint */
+    const char *rules; /* or: space-separated rule names run to a fixpoint; "*": the user's rules,
+                          those that no other entry names */
 } Pass;
 
 extern const Pass passes[];
@@ -51,11 +52,28 @@ extern const int n_passes;
 
 const Pass *pass_find(const char *name);
 bool pass_disabled(const PassEnv *env, const char *name);
-/* Runs the whole table, or only `list` (comma-separated names, NULL = all), up to and including
- * `stop_after` (NULL = end); verifies after each. A failed verify after a pass is BUG(). */
+/* Runs the whole table, or only `list` (comma-separated names of passes or rules in the order to
+ * run; NULL = all), up to and including `stop_after` (NULL = end); verifies after each. A failed
+ * verify after a pass is BUG(). mlp = AUTO means EPILOGUE here. */
 bool pass_run(Module *m, PassEnv *env, const char *list, const char *stop_after);
-/* All passes with strategy AUTO resolved by running both and comparing cost_module_seconds. */
+/* All passes with strategy AUTO resolved by running both and comparing cost_module_seconds (without
+ * a device: bytes). *m is rewritten in place; env->mlp is left at the strategy taken. */
 bool pass_run_auto(Module **m, PassEnv *env);
+
+/* ---- ledger entries of the C passes and the rule engine; nothing happens without a ledger -------
+ */
+
+/* What a function costs before a rewrite, to be entered by pass_fired() after it. */
+typedef struct PassSite {
+    LedgerEntry entry;
+} PassSite;
+PassSite pass_site(const PassEnv *env, const Func *f, const char *pass, const char *rule, Str site);
+void pass_fired(PassEnv *env, const Func *f, const PassSite *site);
+void pass_refused(PassEnv *env, const Func *f, const char *pass, const char *rule, Str site,
+                  const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+
+/* ---- the C passes -------------------------------------------------------------------------------
+ */
 
 int pass_canonicalise(Func *f, PassEnv *env);
 int pass_dce(Func *f, PassEnv *env);
@@ -63,5 +81,10 @@ int pass_cse(Func *f, PassEnv *env);
 int pass_quantize(Func *f, PassEnv *env);
 int pass_merge_matmul(Func *f, PassEnv *env);
 int pass_layout(Func *f, PassEnv *env);
+
+/* pass_quantize.c: will this matmul or embed get quantised weights? */
+bool pass_will_quantize(const Func *f, const Op *op, const PassEnv *env);
+/* pass_cse.c: equal trees over equal operand numbers. */
+bool expr_equal(const Expr *a, const Expr *b);
 
 #endif
