@@ -17,17 +17,18 @@ enum SinterLogits { SINTER_LOGITS_NONE, SINTER_LOGITS_LAST, SINTER_LOGITS_ALL };
 
 /* One step. Buffers are 64-byte aligned. */
 typedef struct SinterRun {
-    const uint8_t *weights;              /* the packed file's first byte (offsets are from there) */
-    uint8_t *kv[SINTER_MAX_BATCH];       /* caches of each sequence, model->kv_bytes each; prefill: kv[0] */
-    uint8_t *scratch;                    /* model->scratch_bytes: activations */
-    const int32_t *tokens;               /* [rows] ids, checked to be in range by the runtime */
-    const int32_t *pos;                  /* [rows] positions; -1 marks an unused row */
-    float *logits;                       /* [rows or 1, vocab] */
-    int rows;                            /* rows in use: <= the entry's rows */
-    int logits_wanted;                   /* enum SinterLogits (prefill; decode always computes all) */
+    const uint8_t *weights; /* the packed file's first byte (offsets are from there) */
+    uint8_t
+        *kv[SINTER_MAX_BATCH]; /* caches of each sequence, model->kv_bytes each; prefill: kv[0] */
+    uint8_t *scratch;          /* model->scratch_bytes: activations */
+    const int32_t *tokens;     /* [rows] ids, checked to be in range by the runtime */
+    const int32_t *pos;        /* [rows] positions; -1 marks an unused row */
+    float *logits;             /* [rows or 1, vocab] */
+    int rows;                  /* rows in use: <= the entry's rows */
+    int logits_wanted;         /* enum SinterLogits (prefill; decode always computes all) */
     int threads;
     SinterBarrier *barrier;
-    uint64_t *profile;                   /* NULL, or ns per model->steps[i], added by thread 0 */
+    uint64_t *profile; /* NULL, or ns per model->steps[i], added by thread 0 */
 } SinterRun;
 
 void sinter_barrier(SinterBarrier *b, int thread);
@@ -36,15 +37,16 @@ uint64_t sinter_now_ns(void);
 typedef void (*SinterStepFn)(const SinterRun *run, int thread);
 
 typedef struct SinterEntry {
-    int rows;        /* decode: sequences; prefill: largest chunk */
+    int rows; /* decode: sequences; prefill: largest chunk */
     SinterStepFn fn;
     int first_step, n_steps; /* its part of model->steps, for --profile */
 } SinterEntry;
 
-/* One kernel of a step, for --profile and `info`. Bytes and FLOPs are for the whole step (all layers),
- * without the cache, which grows with the position: kv_bytes_per_pos counts that. */
+/* One kernel of a step, for --profile and `info`. Bytes and FLOPs are for the whole step (all
+ * layers), without the cache, which grows with the position: kv_bytes_per_pos counts that, for all
+ * rows of the step at once. */
 typedef struct SinterKernelInfo {
-    const char *name;  /* "decode1_layer_ffn_up" */
+    const char *name; /* "decode1_layer_ffn_up" */
     int calls;
     double weight_bytes, activation_bytes, kv_bytes_per_pos, flops;
 } SinterKernelInfo;
@@ -53,9 +55,9 @@ typedef struct SinterTensorInfo {
     const char *name, *type;
     uint64_t offset, bytes;
     /* For random weights made in memory: what the bytes are. */
-    char fill; /* 'f' f32, 'b' bf16, 'h' f16 weights ~ N(0, scale); 'g' f32 gains ~ 1; 's' f32 quantisation
-                  scales; 'c' i8 or u4 codes, 'z' u8 zero points; 'q' rope frequencies (f32, theta in
-                  scale, exact); '0' zeros */
+    char fill; /* 'f' f32, 'b' bf16, 'h' f16 weights ~ N(0, scale); 'g' f32 gains ~ 1; 's' f32
+                  quantisation scales; 'c' i8 or u4 codes, 'z' u8 zero points; 'q' rope frequencies
+                  (f32, theta in scale, exact); '0' zeros */
     float scale;
 } SinterTensorInfo;
 
@@ -64,8 +66,8 @@ typedef struct SinterModel {
     const char *spec_summary;  /* one line: "4 layers, d_model 256, ... int4/128" */
     int layers, d_model, vocab;
     int context;
-    int bos_id, eos_id;        /* -1: none; the tokenizer in the weights wins */
-    size_t kv_bytes;           /* caches of one sequence at full context */
+    int bos_id, eos_id; /* -1: none; the tokenizer in the weights wins */
+    size_t kv_bytes;    /* caches of one sequence at full context */
     size_t scratch_bytes;
     uint64_t weights_bytes, layout_hash;
     const SinterTensorInfo *tensors;
@@ -75,8 +77,8 @@ typedef struct SinterModel {
     SinterEntry prefill;
     const SinterKernelInfo *steps;
     int n_steps;
-    int (*cpu_ok)(void);       /* 1 when this CPU has the instructions compiled in */
-    const char *cpu_needs;     /* "AVX-512F BW VL VNNI BF16" */
+    int (*cpu_ok)(void);   /* 1 when this CPU has the instructions compiled in */
+    const char *cpu_needs; /* "AVX-512F BW VL VNNI BF16" */
 } SinterModel;
 
 /* The generated source defines exactly this. */

@@ -7,8 +7,8 @@
  *   while ((id = sinter_sample(q, &params)) != sinter_eos(s)) { ...; sinter_feed(q, &id, 1); }
  *   sinter_close(s);
  *
- * No function exits or prints. Text of the last error: sinter_error(). A Sinter and its sequences may
- * be used by one thread at a time. No allocation per token. */
+ * No function exits or prints. Text of the last error: sinter_error(). A Sinter and its sequences
+ * may be used by one thread at a time. No allocation per token. */
 #ifndef SINTER_H
 #define SINTER_H
 
@@ -30,11 +30,11 @@ typedef enum SinterStatus {
 } SinterStatus;
 
 typedef struct SinterOptions {
-    int threads;            /* 0: one per core this process may use */
-    int context;            /* 0: the model's; smaller saves memory */
-    int max_sequences;      /* 1..8; 0 = 1 */
-    int64_t random_seed;    /* weights == NULL: random weights from this seed */
-    int skip_checksums;     /* 1: trust the file */
+    int threads;         /* 0: one per core this process may use */
+    int context;         /* 0: the model's; smaller saves memory */
+    int max_sequences;   /* 1..8; 0 = 1 */
+    int64_t random_seed; /* weights == NULL: random weights from this seed */
+    int skip_checksums;  /* 1: trust the file */
 } SinterOptions;
 
 /* *out is set even on failure so that sinter_error() can say why; close it all the same. */

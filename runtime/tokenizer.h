@@ -1,7 +1,7 @@
 /* tokenizer.h - BPE (byte-level and byte-fallback) as Hugging Face tokenizer.json describes it.
  *
- * `sinter pack` turns tokenizer.json into a flat blob (the compiler side reads the JSON); the runtime
- * uses the blob in place. Blob, little-endian, strings as {u32 length, bytes} padded to 4:
+ * `sinter pack` turns tokenizer.json into a flat blob (the compiler side reads the JSON); the
+ * runtime uses the blob in place. Blob, little-endian, strings as {u32 length, bytes} padded to 4:
  *
  *   "STOK" u32 version=1  u32 flags  u32 n_vocab  i32 bos  i32 eos  u32 n_end_ids  u32 n_merges
  *   u32 n_special  u32 n_steps
@@ -24,16 +24,25 @@ enum TokenizerFlags {
     TOKENIZER_ADD_BOS = 4,       /* the post-processor puts bos first */
     TOKENIZER_IGNORE_MERGES = 8, /* a whole pre-token that is in the vocabulary is taken as it is */
 };
-enum TokenizerSpecialFlags { SPECIAL_LSTRIP = 1, SPECIAL_RSTRIP = 2, SPECIAL_CONTROL = 4, SPECIAL_NORMALIZED = 8 };
+enum TokenizerSpecialFlags {
+    SPECIAL_LSTRIP = 1,
+    SPECIAL_RSTRIP = 2,
+    SPECIAL_CONTROL = 4,
+    SPECIAL_NORMALIZED = 8
+};
 enum TokenizerStep {
     STEP_NFC = 1,         /* utf8proc */
     STEP_PREPEND = 2,     /* put a before the text (when it is not empty) */
     STEP_REPLACE = 3,     /* every a becomes b */
     STEP_SPLIT_REGEX = 4, /* PCRE2, UTF + UCP; matches and gaps are pieces (behaviour "isolated") */
     STEP_DIGITS = 5,      /* flags 1: each digit alone */
-    STEP_PREFIX_SPACE = 6,/* a space before the first piece unless there is one */
-    STEP_NFKC = 7, STEP_NFD = 8, STEP_NFKD = 9, STEP_LOWERCASE = 10,
-    STEP_PREPEND_FIRST = 11, /* Metaspace prepend_scheme "first": put a before the first section only */
+    STEP_PREFIX_SPACE = 6, /* a space before the first piece unless there is one */
+    STEP_NFKC = 7,
+    STEP_NFD = 8,
+    STEP_NFKD = 9,
+    STEP_LOWERCASE = 10,
+    STEP_PREPEND_FIRST =
+        11, /* Metaspace prepend_scheme "first": put a before the first section only */
 };
 
 typedef struct Tokenizer Tokenizer;
@@ -42,10 +51,16 @@ typedef struct Tokenizer Tokenizer;
 Tokenizer *tokenizer_open(const uint8_t *blob, size_t n, char *err, size_t err_size);
 void tokenizer_close(Tokenizer *t);
 
-/* Number of ids (may exceed max), or -1 (invalid UTF-8 is not an error: bytes are kept). */
+/* Number of ids (may exceed max), or -1 and tokenizer_error says why: a split pattern ran into its
+ * limit, a character without a symbol. Invalid UTF-8 is not an error: bytes are kept. add_bos: bos
+ * comes first where TOKENIZER_ADD_BOS is set. parse_special: control tokens in the text become
+ * their ids (other added tokens always do). */
 int64_t tokenizer_encode(Tokenizer *t, const char *text, size_t n, bool add_bos, bool parse_special,
                          int32_t *ids, size_t max);
-/* Raw bytes of one id; control tokens give their text. */
+const char *tokenizer_error(const Tokenizer *t);
+/* Raw bytes of one id; control tokens give their text. Byte-fallback vocabularies keep "<0xAB>" and
+ * the mark put for a space (STEP_REPLACE " " by it) as they are in tokenizer.json: here they become
+ * the byte and the space. */
 const char *tokenizer_bytes(const Tokenizer *t, int32_t id, size_t *n);
 bool tokenizer_is_end(const Tokenizer *t, int32_t id);
 bool tokenizer_is_control(const Tokenizer *t, int32_t id);

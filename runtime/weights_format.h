@@ -3,9 +3,10 @@
  *   [WeightsHeader][WeightsEntry x n_tensors]  ...64-byte aligned tensor data, in reading order...
  *
  * Little-endian. Every tensor has an XXH3-64 checksum, the header and table have one of their own
- * (computed with header_checksum = 0). layout_hash is a hash of all names, types, layouts and offsets
- * that the generated source was compiled for: a file packed for another spec, quantisation or CPU is
- * refused. The tokenizer, when there is one, is the tensor "tokenizer" (bytes, tokenizer.h). */
+ * (computed with header_checksum = 0). layout_hash is a hash of all names, types, layouts and
+ * offsets that the generated source was compiled for: a file packed for another spec, quantisation
+ * or CPU is refused. The tokenizer, when there is one, is the tensor "tokenizer" (bytes,
+ * tokenizer.h). */
 #ifndef SINTER_WEIGHTS_FORMAT_H
 #define SINTER_WEIGHTS_FORMAT_H
 

@@ -1,0 +1,215 @@
+/* weights_random.c - random weights in memory, so that speed can be measured without a checkpoint.
+ *
+ * Every tensor is cut into blocks; a block's bytes depend on seed, tensor and block alone, so
+ * threads take blocks in any order. Weights are drawn from a table of normal quantiles: one 64-bit
+ * random number gives four weights, which is about as fast as the memory can be written. */
+#include "weights.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "memory.h"
+#include "random.h"
+
+enum { QUANTILE_BITS = 12, QUANTILES = 1 << QUANTILE_BITS, BLOCK = 1 << 20 };
+
+typedef struct Fill {
+    const SinterModel *model;
+    uint8_t *data;
+    uint64_t seed;
+    float quantile[QUANTILES]; /* of the standard normal distribution */
+    _Atomic uint64_t next;     /* block to be taken by the next free thread */
+} Fill;
+
+/* Quantiles at (i + 1/2) / QUANTILES: Newton's method on the distribution function, each from the
+ * one before. */
+static void make_quantiles(float *quantile)
+{
+    double x = -3.7;
+    for (int i = 0; i < QUANTILES; i++) {
+        double want = (i + 0.5) / QUANTILES;
+        for (int k = 0; k < 12; k++) {
+            double have = 0.5 * erfc(-x * 0.70710678118654752);
+            x -= (have - want) / (0.39894228040143268 * exp(-0.5 * x * x));
+        }
+        quantile[i] = (float)x;
+    }
+}
+
+/* ---- numbers in their storage form ----------------------------------------------------------- */
+
+static uint16_t to_bf16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+
+/* Rounds to nearest; values are finite and small. */
+static uint16_t to_f16(float x)
+{
+    uint32_t sign = signbit(x) ? 0x8000u : 0u;
+    double a = fabs((double)x);
+    if (a < 0x1p-14)
+        return (uint16_t)(sign | (uint32_t)lrint(a * 0x1p24));
+    int exponent;
+    double fraction = frexp(a, &exponent); /* [0.5, 1) */
+    uint32_t mantissa = (uint32_t)lrint(fraction * 2048.0);
+    return (uint16_t)(sign | (((uint32_t)(exponent + 14) << 10) + (mantissa - 1024u)));
+}
+
+/* ---- one block of each kind ------------------------------------------------------------------ */
+
+static void fill_half(uint8_t *out, uint64_t bytes, const uint16_t *table, uint64_t key)
+{
+    for (uint64_t i = 0; i < bytes; i += 8) {
+        uint64_t r = random_mix(key + i);
+        uint16_t v[4];
+        for (int k = 0; k < 4; k++)
+            v[k] = table[(r >> (16 * k)) & (QUANTILES - 1)];
+        memcpy(out + i, v, bytes - i < 8 ? (size_t)(bytes - i) : 8);
+    }
+}
+
+static void fill_weights16(uint8_t *out, uint64_t bytes, const Fill *f, const SinterTensorInfo *t,
+                           uint64_t key)
+{
+    uint16_t table[QUANTILES];
+    for (int i = 0; i < QUANTILES; i++)
+        table[i] =
+            t->fill == 'b' ? to_bf16(f->quantile[i] * t->scale) : to_f16(f->quantile[i] * t->scale);
+    fill_half(out, bytes, table, key);
+}
+
+static void put_float(uint8_t *out, uint64_t i, float x)
+{
+    memcpy(out + 4 * i, &x, sizeof x);
+}
+
+static void fill_floats(uint8_t *out, uint64_t n, const Fill *f, const SinterTensorInfo *t,
+                        uint64_t key)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        float z = f->quantile[random_mix(key + i) >> (64 - QUANTILE_BITS)];
+        float scale = t->scale > 0 ? t->scale : 1.0f;
+        if (t->fill == 'g')
+            put_float(out, i, 1.0f + 0.05f * z);
+        else if (t->fill == 's')
+            put_float(out, i, scale * (1.0f + 0.1f * z));
+        else
+            put_float(out, i, t->scale * z);
+    }
+}
+
+/* Frequencies of n rotated pairs: theta^(-i / n), as RoPE without scaling has them. */
+static void fill_frequencies(uint8_t *out, uint64_t first, uint64_t n, const SinterTensorInfo *t)
+{
+    double pairs = (double)(t->bytes / 4);
+    for (uint64_t i = 0; i < n; i++)
+        put_float(out, i, (float)pow((double)t->scale, -(double)(first + i) / pairs));
+}
+
+/* Codes over their whole range, but for the -128 that symmetric quantisation never makes. */
+static void fill_codes(uint8_t *out, uint64_t bytes, int is_i8, uint64_t key)
+{
+    for (uint64_t i = 0; i < bytes; i += 8) {
+        uint64_t r = random_mix(key + i);
+        size_t n = bytes - i < 8 ? (size_t)(bytes - i) : 8;
+        memcpy(out + i, &r, n);
+        for (size_t k = 0; is_i8 && k < n; k++)
+            out[i + k] = out[i + k] == 0x80 ? 0x81 : out[i + k];
+    }
+}
+
+static void fill_zero_points(uint8_t *out, uint64_t bytes, uint64_t key)
+{
+    for (uint64_t i = 0; i < bytes; i++)
+        out[i] = (uint8_t)(7 + (random_mix(key + i) & 1));
+}
+
+static void fill_block(const Fill *f, int tensor, uint64_t at)
+{
+    const SinterTensorInfo *t = &f->model->tensors[tensor];
+    uint64_t bytes = t->bytes - at < BLOCK ? t->bytes - at : BLOCK;
+    uint64_t key = random_mix(random_mix(f->seed) + ((uint64_t)tensor << 40) + at);
+    uint8_t *out = f->data + t->offset + at;
+    switch (t->fill) {
+    case 'b':
+    case 'h':
+        fill_weights16(out, bytes, f, t, key);
+        break;
+    case 'f':
+    case 'g':
+    case 's':
+        fill_floats(out, bytes / 4, f, t, key);
+        break;
+    case 'c':
+        fill_codes(out, bytes, strncmp(t->type, "i8", 2) == 0, key);
+        break;
+    case 'z':
+        fill_zero_points(out, bytes, key);
+        break;
+    case 'q':
+        fill_frequencies(out, at / 4, bytes / 4, t);
+        break;
+    default: /* '0': the mapping is zero already */
+        break;
+    }
+}
+
+/* ---- all blocks ------------------------------------------------------------------------------ */
+
+/* Threads walk over all tensors in step; a block is done by the thread that draws its number. */
+static void fill_all(void *arg, int thread)
+{
+    (void)thread;
+    Fill *f = arg;
+    uint64_t mine = atomic_fetch_add(&f->next, 1), block = 0;
+    for (int i = 0; i < f->model->n_tensors; i++) {
+        for (uint64_t at = 0; at < f->model->tensors[i].bytes; at += BLOCK, block++) {
+            if (block != mine)
+                continue;
+            fill_block(f, i, at);
+            mine = atomic_fetch_add(&f->next, 1);
+        }
+    }
+}
+
+static size_t bytes_needed(const SinterModel *model)
+{
+    uint64_t end = model->weights_bytes;
+    for (int i = 0; i < model->n_tensors; i++) {
+        const SinterTensorInfo *t = &model->tensors[i];
+        if (t->offset + t->bytes > end)
+            end = t->offset + t->bytes;
+    }
+    return (size_t)end;
+}
+
+SinterStatus weights_random(Weights *w, const SinterModel *model, uint64_t seed, Pool *pool,
+                            Message *m)
+{
+    *w = (Weights){.bytes = bytes_needed(model), .random = 1};
+    uint64_t have = memory_physical();
+    if (have > 0 && w->bytes > have)
+        return message_set(m, SINTER_ENVIRONMENT,
+                           "random weights of %s need %.1f GB of memory, this machine has %.1f GB",
+                           model->name, (double)w->bytes / 1e9, (double)have / 1e9);
+    Fill *f = malloc(sizeof *f); /* its table is too large for a small stack */
+    uint8_t *data = f ? memory_map(w->bytes) : NULL;
+    w->data = data;
+    if (!data) {
+        free(f);
+        return message_set(m, SINTER_ENVIRONMENT, "no memory for %.1f GB of random weights",
+                           (double)w->bytes / 1e9);
+    }
+    *f = (Fill){.model = model, .data = data, .seed = seed};
+    make_quantiles(f->quantile);
+    atomic_init(&f->next, 0);
+    pool_run(pool, fill_all, f);
+    free(f);
+    return SINTER_OK;
+}
