@@ -103,9 +103,9 @@ bool spec_check(Ctx *ctx, const ModelSpec *s);
 /* ---- spec_write.c ------------------------------------------------------------------------------
  */
 
-/* YAML text that reads back to the same spec: what differs from its default, in the table's order.
+/* YAML text that reads back to the same spec: the keys that were given, in the table's order.
  */
-void spec_write(Buf *b, Ctx *ctx, const ModelSpec *s);
+void spec_write(Buf *b, const ModelSpec *s);
 /* A spec made of values alone, for the importer: {"layers", "32"}, {"rope.scaling.kind", "llama3"},
  * {"rope.scaling.long_factors", "[1, 1.5]"}; the same diagnostics as spec_read. */
 ModelSpec *spec_from_values(Ctx *ctx, const char *path, const SpecOverride *values, int n_values);
