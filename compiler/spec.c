@@ -17,11 +17,13 @@ typedef enum KeyState { STATE_NEW, STATE_BUSY, STATE_DONE, STATE_FAILED } KeySta
 
 typedef struct Evaluation {
     Ctx *ctx;
+    const SpecTable *t;
     const RawSpec *raw;
-    ModelSpec *s;
-    KeyState state[KEY_COUNT];
-    int busy[KEY_COUNT], n_busy;    /* the chain of keys being worked out */
-    uint32_t default_at[KEY_COUNT]; /* source offsets of the default formulas */
+    void *out; /* the struct that is filled */
+    bool ffn;  /* parts: ffn */
+    KeyState *state;
+    int *busy, n_busy;    /* the chain of keys being worked out */
+    uint32_t *default_at; /* source offsets of the default formulas */
 } Evaluation;
 
 /* ---- the defaults as a source of their own, so that messages can show them ---- */
@@ -29,13 +31,13 @@ typedef struct Evaluation {
 static void add_defaults_source(Evaluation *e)
 {
     Buf b = buf_create(e->ctx->arena);
-    for (int k = 0; k < KEY_COUNT; k++) {
-        buf_printf(&b, "%s: ", spec_keys[k].path);
+    for (int k = 0; k < e->t->n_keys; k++) {
+        buf_printf(&b, "%s: ", e->t->key[k].path);
         e->default_at[k] = (uint32_t)b.len;
-        buf_printf(&b, "%s\n", spec_keys[k].def != NULL ? spec_keys[k].def : "");
+        buf_printf(&b, "%s\n", e->t->key[k].def != NULL ? e->t->key[k].def : "");
     }
     uint32_t base = diag_add_source(e->ctx->diag, "<defaults>", b.data, b.len);
-    for (int k = 0; k < KEY_COUNT; k++) {
+    for (int k = 0; k < e->t->n_keys; k++) {
         e->default_at[k] += base;
     }
 }
@@ -43,10 +45,10 @@ static void add_defaults_source(Evaluation *e)
 /* Where to complain about a default: the first given key that its formula names, else the top. */
 static Span default_blame(const Evaluation *e, int k)
 {
-    const char *c = spec_keys[k].def;
+    const char *c = e->t->key[k].def;
     while (c != NULL && *c != '\0') {
         size_t n = strspn(c, "abcdefghijklmnopqrstuvwxyz_0123456789.");
-        int named = n > 0 ? spec_key_find(arena_strndup(e->ctx->arena, c, n)) : -1;
+        int named = n > 0 ? spec_table_key(e->t, arena_strndup(e->ctx->arena, c, n)) : -1;
         if (named >= 0 && e->raw->value[named].given) {
             return e->raw->value[named].at;
         }
@@ -65,7 +67,7 @@ typedef struct Target {
 
 static void *field(const Evaluation *e, int k)
 {
-    return (char *)e->s + spec_keys[k].offset;
+    return (char *)e->out + e->t->key[k].offset;
 }
 
 static bool fail_type(const Evaluation *e, const Target *t, const char *wanted,
@@ -73,7 +75,7 @@ static bool fail_type(const Evaluation *e, const Target *t, const char *wanted,
 {
     Buf b = buf_create(e->ctx->arena);
     formula_print(&b, v);
-    const SpecKeyInfo *info = &spec_keys[t->key];
+    const SpecKeyInfo *info = &e->t->key[t->key];
     if (t->is_default) {
         return diag_error(e->ctx->diag, t->at,
                           "'%s' is %s when it is not given, which is %s, not %s", info->path,
@@ -87,7 +89,7 @@ static bool fail_type(const Evaluation *e, const Target *t, const char *wanted,
 
 static bool check_range(const Evaluation *e, const Target *t, double x)
 {
-    const SpecKeyInfo *info = &spec_keys[t->key];
+    const SpecKeyInfo *info = &e->t->key[t->key];
     if (x >= info->lo && x <= info->hi) {
         return true;
     }
@@ -134,7 +136,7 @@ static bool store_bool(const Evaluation *e, const Target *t, const FormulaValue 
 
 static bool store_word(const Evaluation *e, const Target *t, const char *text, size_t n)
 {
-    const SpecKeyInfo *info = &spec_keys[t->key];
+    const SpecKeyInfo *info = &e->t->key[t->key];
     if (spec_word_allowed(info->words, text)) {
         *(SpecWord *)field(e, t->key) = spec_word_find(text, n);
         return true;
@@ -159,7 +161,7 @@ static bool store_word(const Evaluation *e, const Target *t, const char *text, s
 
 static bool store_name(const Evaluation *e, const Target *t, const RawText *text)
 {
-    const SpecKeyInfo *info = &spec_keys[t->key];
+    const SpecKeyInfo *info = &e->t->key[t->key];
     size_t max = (size_t)info->hi;
     size_t good =
         strspn(text->text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
@@ -180,15 +182,15 @@ static bool eval_key(Evaluation *e, int k);
 
 static bool report_cycle(const Evaluation *e, int k, Span at)
 {
-    diag_error(e->ctx->diag, at, "'%s' depends on itself", spec_keys[k].path);
+    diag_error(e->ctx->diag, at, "'%s' depends on itself", e->t->key[k].path);
     for (int i = e->n_busy - 1; i >= 0 && e->busy[i] != k; i--) {
         int through = e->busy[i];
         if (e->raw->value[through].given) {
             diag_note(e->ctx->diag, e->raw->value[through].at, "through '%s'",
-                      spec_keys[through].path);
+                      e->t->key[through].path);
         } else {
             diag_note(e->ctx->diag, (Span){0}, "through '%s', which is %s when it is not given",
-                      spec_keys[through].path, spec_keys[through].def);
+                      e->t->key[through].path, e->t->key[through].def);
         }
     }
     return false;
@@ -196,11 +198,11 @@ static bool report_cycle(const Evaluation *e, int k, Span at)
 
 static bool report_unknown_name(const Evaluation *e, Str name, Span at)
 {
-    const char *known[KEY_COUNT];
+    const char **known = ARENA_ARRAY(e->ctx->arena, const char *, e->t->n_keys);
     size_t n = 0;
-    for (int k = 0; k < KEY_COUNT; k++) {
-        if (spec_keys[k].kind == SPEC_KIND_INT || spec_keys[k].kind == SPEC_KIND_NUM) {
-            known[n++] = spec_keys[k].path;
+    for (int k = 0; k < e->t->n_keys; k++) {
+        if (e->t->key[k].kind == SPEC_KIND_INT || e->t->key[k].kind == SPEC_KIND_NUM) {
+            known[n++] = e->t->key[k].path;
         }
     }
     const char *near = str_nearest(name, known, n);
@@ -216,7 +218,7 @@ static bool report_unknown_name(const Evaluation *e, Str name, Span at)
 static FormulaValue key_value(const Evaluation *e, int k)
 {
     const void *p = field(e, k);
-    switch (spec_keys[k].kind) {
+    switch (e->t->key[k].kind) {
     case SPEC_KIND_INT:
         return formula_int(*(const int64_t *)p);
     case SPEC_KIND_NUM:
@@ -236,7 +238,7 @@ static FormulaValue key_value(const Evaluation *e, int k)
 static bool lookup_key(void *user, Str name, Span at, FormulaValue *out)
 {
     Evaluation *e = user;
-    int k = spec_key_find(name);
+    int k = spec_table_key(e->t, name);
     if (k < 0) {
         return report_unknown_name(e, name, at);
     }
@@ -268,7 +270,7 @@ static bool fail_nothing(const Evaluation *e, int k)
 {
     const RawValue *v = &e->raw->value[k];
     return diag_error(e->ctx->diag, v->at.hi > v->at.lo ? v->at : v->key,
-                      "'%s' has no value; leave the key out for its default", spec_keys[k].path);
+                      "'%s' has no value; leave the key out for its default", e->t->key[k].path);
 }
 
 static bool eval_text(Evaluation *e, const RawText *t, FormulaValue *out)
@@ -282,7 +284,7 @@ static bool eval_text(Evaluation *e, const RawText *t, FormulaValue *out)
 
 static bool store_number(Evaluation *e, const Target *t, const FormulaValue *v)
 {
-    switch (spec_keys[t->key].kind) {
+    switch (e->t->key[t->key].kind) {
     case SPEC_KIND_INT:
         return store_int(e, t, v);
     case SPEC_KIND_NUM:
@@ -295,7 +297,7 @@ static bool store_number(Evaluation *e, const Target *t, const FormulaValue *v)
     case SPEC_KIND_NUMS:
         break;
     }
-    BUG("'%s' has no single number", spec_keys[t->key].path);
+    BUG("'%s' has no single number", e->t->key[t->key].path);
 }
 
 /* ---- lists ---- */
@@ -304,7 +306,7 @@ static bool store_nums(Evaluation *e, const Target *t, const RawValue *v)
 {
     if (!v->is_list) {
         return diag_error(e->ctx->diag, t->at, "'%s' must be a list of numbers, like [1, 1.05]",
-                          spec_keys[t->key].path);
+                          e->t->key[t->key].path);
     }
     double *x = ARENA_ARRAY(e->ctx->arena, double, v->items.n);
     for (size_t i = 0; i < v->items.n; i++) {
@@ -334,7 +336,7 @@ static bool fail_not_bool(const Evaluation *e, const Target *t, const RawText *t
     for (size_t i = 0; i < sizeof lookalike / sizeof lookalike[0]; i++) {
         if (strcmp(text->text, lookalike[i]) == 0) {
             return diag_error(e->ctx->diag, t->at, "'%s' must be true or false, found '%s'",
-                              spec_keys[t->key].path, text->text);
+                              e->t->key[t->key].path, text->text);
         }
     }
     return true;
@@ -343,7 +345,7 @@ static bool fail_not_bool(const Evaluation *e, const Target *t, const RawText *t
 static bool eval_given(Evaluation *e, int k)
 {
     const RawValue *v = &e->raw->value[k];
-    const SpecKeyInfo *info = &spec_keys[k];
+    const SpecKeyInfo *info = &e->t->key[k];
     Target t = {k, v->at, false};
     if (info->kind == SPEC_KIND_NUMS) {
         return store_nums(e, &t, v);
@@ -370,7 +372,7 @@ static bool eval_given(Evaluation *e, int k)
 
 static bool eval_default(Evaluation *e, int k)
 {
-    const char *def = spec_keys[k].def;
+    const char *def = e->t->key[k].def;
     Target t = {k, default_blame(e, k), true};
     FormulaValue value;
     return def == NULL || (eval_formula(e, def, strlen(def), e->default_at[k], &value) &&
@@ -390,12 +392,19 @@ static bool eval_key(Evaluation *e, int k)
     return ok;
 }
 
-/* ---- the whole spec ---- */
+/* ---- the whole file ---- */
 
-static bool is_needed(const Evaluation *e, int k)
+/* Keys of a whole model say nothing about a lone MLP. */
+static bool is_used(const Evaluation *e, int k)
 {
-    SpecNeed need = spec_keys[k].need;
-    return need == SPEC_NEED_ALWAYS || (need == SPEC_NEED_MODEL && e->s->parts == SPEC_ALL);
+    SpecNeed need = e->t->key[k].need;
+    return !e->ffn || need == SPEC_NEED_ALWAYS || need == SPEC_NEED_ANY;
+}
+
+static bool is_required(const Evaluation *e, int k)
+{
+    SpecNeed need = e->t->key[k].need;
+    return need == SPEC_NEED_ALWAYS || (need == SPEC_NEED_MODEL && !e->ffn);
 }
 
 /* One message for all of them. */
@@ -403,53 +412,52 @@ static bool report_missing(Evaluation *e)
 {
     Buf b = buf_create(e->ctx->arena);
     int n = 0;
-    for (int k = 0; k < KEY_COUNT; k++) {
-        if (is_needed(e, k) && !e->raw->value[k].given) {
-            buf_printf(&b, "%s%s", n++ == 0 ? "" : ", ", spec_keys[k].path);
+    for (int k = 0; k < e->t->n_keys; k++) {
+        if (is_required(e, k) && !e->raw->value[k].given) {
+            buf_printf(&b, "%s%s", n++ == 0 ? "" : ", ", e->t->key[k].path);
             e->state[k] = STATE_FAILED;
         }
     }
-    return n == 0 ||
+    return n == 0 || e->raw->partial ||
            diag_error(e->ctx->diag, e->raw->top, "missing key%s: %s", n == 1 ? "" : "s", b.data);
 }
 
-/* Keys of a whole model say nothing about a lone MLP. */
-static bool check_parts(Evaluation *e)
+static bool refuse_unused(Evaluation *e)
 {
     bool ok = true;
-    for (int k = 0; k < KEY_COUNT && e->s->parts == SPEC_FFN; k++) {
-        SpecNeed need = spec_keys[k].need;
-        bool model_only = need == SPEC_NEED_MODEL || need == SPEC_NEED_NO;
-        if (model_only && e->raw->value[k].given) {
-            ok = diag_error(e->ctx->diag, e->raw->value[k].key,
-                            "'%s' means nothing with parts: ffn", spec_keys[k].path);
+    for (int k = 0; k < e->t->n_keys; k++) {
+        if (is_used(e, k)) {
+            continue;
         }
-        e->state[k] = model_only ? STATE_FAILED : e->state[k];
+        e->state[k] = STATE_FAILED;
+        if (e->raw->value[k].given) {
+            ok = diag_error(e->ctx->diag, e->raw->value[k].key,
+                            "'%s' means nothing with parts: ffn", e->t->key[k].path);
+        }
     }
     return ok;
 }
 
 static bool eval_all(Evaluation *e)
 {
-    bool ok = eval_key(e, KEY_PARTS);
-    if (!ok) {
-        e->s->parts = SPEC_ALL;
+    bool ok = true;
+    if (e->t->parts_key >= 0) {
+        ok = eval_key(e, e->t->parts_key);
+        e->ffn = ok && *(SpecWord *)field(e, e->t->parts_key) == SPEC_FFN;
     }
-    ok = check_parts(e) && ok;
+    ok = refuse_unused(e) && ok;
     ok = report_missing(e) && ok;
-    for (int k = 0; k < KEY_COUNT; k++) {
-        bool skipped = e->s->parts == SPEC_FFN &&
-                       (spec_keys[k].need == SPEC_NEED_MODEL || spec_keys[k].need == SPEC_NEED_NO);
-        ok = skipped || eval_key(e, k) ? ok : false;
+    for (int k = 0; k < e->t->n_keys; k++) {
+        ok = (!is_used(e, k) || eval_key(e, k)) && ok;
     }
-    return ok;
+    return ok && !e->raw->partial;
 }
 
 /* ---- overrides ---- */
 
-static bool apply_override(Ctx *ctx, const SpecOverride *o, RawSpec *raw)
+static bool apply_override(Ctx *ctx, const SpecTable *t, const SpecOverride *o, RawSpec *raw)
 {
-    int k = spec_key_find(o->key);
+    int k = spec_table_key(t, o->key);
     if (k < 0) {
         return diag_error(ctx->diag, (Span){0}, "unknown key '%s'", o->key);
     }
@@ -465,7 +473,7 @@ static bool apply_override(Ctx *ctx, const SpecOverride *o, RawSpec *raw)
 }
 
 /* "[1, 1.5]": a value that is a list goes through the YAML reader like a file. */
-static bool apply_list(Ctx *ctx, const SpecOverride *o, RawSpec *raw)
+static bool apply_list(Ctx *ctx, const SpecTable *t, const SpecOverride *o, RawSpec *raw)
 {
     const char *dot = strrchr(o->key, '.');
     int depth = 0;
@@ -484,10 +492,10 @@ static bool apply_list(Ctx *ctx, const SpecOverride *o, RawSpec *raw)
     }
     uint32_t base = diag_add_source(ctx->diag, "<option>", b.data, b.len);
     RawSpec *one = ARENA_NEW(ctx->arena, RawSpec);
-    if (!spec_yaml_read(ctx, base, b.data, b.len, one)) {
+    if (!spec_yaml_read(ctx, t, base, b.data, b.len, one)) {
         return false;
     }
-    for (int k = 0; k < KEY_COUNT; k++) {
+    for (int k = 0; k < t->n_keys; k++) {
         if (one->value[k].given) {
             raw->value[k] = one->value[k];
         }
@@ -495,43 +503,91 @@ static bool apply_list(Ctx *ctx, const SpecOverride *o, RawSpec *raw)
     return true;
 }
 
-static ModelSpec *finish(Ctx *ctx, const char *path, RawSpec *raw, bool ok, const SpecOverride *o,
-                         int n)
+static bool apply_overrides(Ctx *ctx, const SpecTable *t, const SpecOverride *o, int n,
+                            RawSpec *raw)
 {
+    bool ok = true;
     for (int i = 0; i < n; i++) {
-        ok = (o[i].value[0] == '[' ? apply_list(ctx, &o[i], raw)
-                                   : apply_override(ctx, &o[i], raw)) &&
+        ok = (o[i].value[0] == '[' ? apply_list(ctx, t, &o[i], raw)
+                                   : apply_override(ctx, t, &o[i], raw)) &&
              ok;
     }
-    Evaluation *e = ARENA_NEW(ctx->arena, Evaluation);
-    e->ctx = ctx;
-    e->raw = raw;
-    e->s = ARENA_NEW(ctx->arena, ModelSpec);
-    e->s->path = path;
-    add_defaults_source(e);
-    ok = eval_all(e) && ok;
-    for (int k = 0; k < KEY_COUNT; k++) {
-        e->s->place[k].given = raw->value[k].given;
-        e->s->place[k].key = raw->value[k].key;
-        e->s->place[k].value = raw->value[k].at;
+    return ok;
+}
+
+/* ---- tables ---- */
+
+int spec_table_key(const SpecTable *t, const char *path)
+{
+    for (int k = 0; k < t->n_keys; k++) {
+        if (strcmp(t->key[k].path, path) == 0) {
+            return k;
+        }
     }
-    return ok ? e->s : NULL;
+    return -1;
+}
+
+int spec_table_group(const SpecTable *t, const char *path)
+{
+    for (int g = 0; g < t->n_groups; g++) {
+        if (strcmp(t->group[g].path, path) == 0) {
+            return g;
+        }
+    }
+    return -1;
+}
+
+static bool evaluate(Ctx *ctx, const SpecTable *t, const RawSpec *raw, void *out)
+{
+    Evaluation e = {.ctx = ctx, .t = t, .raw = raw, .out = out};
+    e.state = ARENA_ARRAY(ctx->arena, KeyState, t->n_keys);
+    e.busy = ARENA_ARRAY(ctx->arena, int, t->n_keys);
+    e.default_at = ARENA_ARRAY(ctx->arena, uint32_t, t->n_keys);
+    add_defaults_source(&e);
+    return eval_all(&e);
+}
+
+bool spec_table_read(Ctx *ctx, const SpecTable *t, const char *path, const char *text, size_t n,
+                     const SpecOverride *overrides, int n_overrides, RawSpec *raw, void *out)
+{
+    int before = diag_error_count(ctx->diag);
+    uint32_t base = diag_add_source(ctx->diag, path, text, n);
+    if (diag_error_count(ctx->diag) > before) {
+        return false;
+    }
+    bool ok = spec_yaml_read(ctx, t, base, text, n, raw);
+    ok = apply_overrides(ctx, t, overrides, n_overrides, raw) && ok;
+    return evaluate(ctx, t, raw, out) && ok;
+}
+
+/* ---- model specs ---- */
+
+static SpecTable model_table(void)
+{
+    return (SpecTable){"a spec", spec_keys, KEY_COUNT, spec_groups, n_spec_groups, KEY_PARTS};
+}
+
+static void keep_places(const RawSpec *raw, ModelSpec *s)
+{
+    for (int k = 0; k < KEY_COUNT; k++) {
+        s->place[k].given = raw->value[k].given;
+        s->place[k].key = raw->value[k].key;
+        s->place[k].value = raw->value[k].at;
+    }
 }
 
 ModelSpec *spec_read(Ctx *ctx, const char *path, const char *text, size_t n,
                      const SpecOverride *overrides, int n_overrides)
 {
-    int before = diag_error_count(ctx->diag);
-    uint32_t base = diag_add_source(ctx->diag, path, text, n);
-    if (diag_error_count(ctx->diag) > before) {
+    SpecTable t = model_table();
+    RawSpec raw = {0};
+    ModelSpec *s = ARENA_NEW(ctx->arena, ModelSpec);
+    s->path = path;
+    if (!spec_table_read(ctx, &t, path, text, n, overrides, n_overrides, &raw, s)) {
         return NULL;
     }
-    RawSpec *raw = ARENA_NEW(ctx->arena, RawSpec);
-    bool ok = spec_yaml_read(ctx, base, text, n, raw);
-    if (!ok && diag_error_count(ctx->diag) == before) {
-        BUG("a spec was refused without a word");
-    }
-    return finish(ctx, path, raw, ok, overrides, n_overrides);
+    keep_places(&raw, s);
+    return s;
 }
 
 ModelSpec *spec_load(Ctx *ctx, const char *path, const SpecOverride *overrides, int n_overrides)
@@ -544,6 +600,14 @@ ModelSpec *spec_load(Ctx *ctx, const char *path, const SpecOverride *overrides, 
 
 ModelSpec *spec_from_values(Ctx *ctx, const char *path, const SpecOverride *values, int n_values)
 {
-    RawSpec *raw = ARENA_NEW(ctx->arena, RawSpec);
-    return finish(ctx, path, raw, true, values, n_values);
+    SpecTable t = model_table();
+    RawSpec raw = {.value = ARENA_ARRAY(ctx->arena, RawValue, t.n_keys)};
+    ModelSpec *s = ARENA_NEW(ctx->arena, ModelSpec);
+    s->path = path;
+    bool ok = apply_overrides(ctx, &t, values, n_values, &raw);
+    if (!evaluate(ctx, &t, &raw, s) || !ok) {
+        return NULL;
+    }
+    keep_places(&raw, s);
+    return s;
 }

@@ -1,5 +1,5 @@
-/* spec_raw.h - what stands between YAML and values: the text and place of every key; for spec.c and
- * spec_yaml.c only. */
+/* spec_raw.h - what stands between YAML and values: the text and place of every key; for spec.c,
+ * spec_yaml.c and device.c only. */
 #ifndef SINTER_COMPILER_SPEC_RAW_H
 #define SINTER_COMPILER_SPEC_RAW_H
 
@@ -21,13 +21,33 @@ typedef struct RawValue {
     VEC(RawText) items;
 } RawValue;
 
+/* Keys of one kind of file: model specs and devices are read by the same code. */
+typedef struct SpecTable {
+    const char *what; /* "a spec": for messages */
+    const SpecKeyInfo *key;
+    int n_keys;
+    const SpecGroupInfo *group;
+    int n_groups;
+    int parts_key; /* the key that says whether a whole model is described; -1 = none */
+} SpecTable;
+
 typedef struct RawSpec {
-    RawValue value[KEY_COUNT];
-    Span top;     /* where "something is missing" points to */
-    bool partial; /* a syntax error ended reading: keys may follow that nobody saw */
+    RawValue *value; /* [n_keys] */
+    Span top;        /* where "something is missing" points to */
+    bool partial;    /* a syntax error ended reading: keys may follow that nobody saw */
 } RawSpec;
 
 /* Fills raw from the file; false after diagnostics (what could be read is there all the same). */
-bool spec_yaml_read(Ctx *ctx, uint32_t base, const char *text, size_t n, RawSpec *raw);
+bool spec_yaml_read(Ctx *ctx, const SpecTable *t, uint32_t base, const char *text, size_t n,
+                    RawSpec *raw);
+
+/* Index of a path, or -1. */
+int spec_table_key(const SpecTable *t, const char *path);
+int spec_table_group(const SpecTable *t, const char *path);
+
+/* Reads the file and stores every key into `out` at its offset. False after diagnostics. raw:
+ * places, may be looked at afterwards. */
+bool spec_table_read(Ctx *ctx, const SpecTable *t, const char *path, const char *text, size_t n,
+                     const SpecOverride *overrides, int n_overrides, RawSpec *raw, void *out);
 
 #endif

@@ -11,10 +11,11 @@
 
 #include "compiler/spec_raw.h"
 
-enum { MAX_SPEC_BYTES = 1 << 20, MAX_LIST = 1 << 14 };
+enum { MAX_SPEC_BYTES = 1 << 20, MAX_LIST = 1 << 14, MAX_NAMES = KEY_COUNT + 16 };
 
 typedef struct Reader {
     Ctx *ctx;
+    const SpecTable *table;
     uint32_t base;
     const char *text;
     size_t n;
@@ -23,7 +24,7 @@ typedef struct Reader {
     bool have_event;
     size_t mark_char, mark_byte; /* a place whose two counts are known */
     RawSpec *raw;
-    Span *group_at; /* [n_spec_groups], hi = 0: not seen */
+    Span *group_at; /* [n_groups], hi = 0: not seen */
     bool ok, stopped;
 } Reader;
 
@@ -170,27 +171,27 @@ static const char *last_part(const char *path)
 }
 
 /* The names that may stand in the mapping `prefix`. */
-static int children(const char *prefix, const char **name)
+static int children(const SpecTable *t, const char *prefix, const char **name)
 {
     int n = 0;
-    for (int k = 0; k < KEY_COUNT; k++) {
-        if (is_child(spec_keys[k].path, prefix)) {
-            name[n++] = last_part(spec_keys[k].path);
+    for (int k = 0; k < t->n_keys; k++) {
+        if (is_child(t->key[k].path, prefix)) {
+            name[n++] = last_part(t->key[k].path);
         }
     }
-    for (int g = 0; g < n_spec_groups; g++) {
-        if (is_child(spec_groups[g].path, prefix)) {
-            name[n++] = last_part(spec_groups[g].path);
+    for (int g = 0; g < t->n_groups; g++) {
+        if (is_child(t->group[g].path, prefix)) {
+            name[n++] = last_part(t->group[g].path);
         }
     }
     return n;
 }
 
-static const char *key_elsewhere(const char *name)
+static const char *key_elsewhere(const SpecTable *t, const char *name)
 {
-    for (int k = 0; k < KEY_COUNT; k++) {
-        if (strcmp(last_part(spec_keys[k].path), name) == 0) {
-            return spec_keys[k].path;
+    for (int k = 0; k < t->n_keys; k++) {
+        if (strcmp(last_part(t->key[k].path), name) == 0) {
+            return t->key[k].path;
         }
     }
     return NULL;
@@ -198,11 +199,11 @@ static const char *key_elsewhere(const char *name)
 
 static void report_unknown_key(Reader *r, const char *prefix, const RawText *key)
 {
-    const char *name[KEY_COUNT + 16];
-    int n = children(prefix, name);
-    const char *where = prefix[0] != '\0' ? prefix : "a spec";
+    const char *name[MAX_NAMES];
+    int n = children(r->table, prefix, name);
+    const char *where = prefix[0] != '\0' ? prefix : r->table->what;
     const char *near = str_nearest(key->text, name, (size_t)n);
-    const char *other = key_elsewhere(key->text);
+    const char *other = key_elsewhere(r->table, key->text);
     Buf all = buf_create(r->ctx->arena);
     for (int i = 0; i < n; i++) {
         buf_printf(&all, "%s%s", i == 0 ? "" : ", ", name[i]);
@@ -256,7 +257,7 @@ static void read_leaf(Reader *r, int k, Span key)
 {
     RawValue *v = &r->raw->value[k];
     if (v->given) {
-        report_duplicate(r, key, v->key, spec_keys[k].path);
+        report_duplicate(r, key, v->key, r->table->key[k].path);
         skip_node(r);
         return;
     }
@@ -269,7 +270,7 @@ static void read_leaf(Reader *r, int k, Span key)
         read_list(r, v);
     } else {
         diag_error(r->ctx->diag, v->at, "'%s' is a single value, found a mapping",
-                   spec_keys[k].path);
+                   r->table->key[k].path);
         r->ok = false;
         skip_node(r);
     }
@@ -279,7 +280,7 @@ static void read_mapping(Reader *r, const char *prefix);
 
 static void read_group(Reader *r, int g, Span key)
 {
-    const SpecGroupInfo *group = &spec_groups[g];
+    const SpecGroupInfo *group = &r->table->group[g];
     if (r->group_at[g].hi != 0) {
         report_duplicate(r, key, r->group_at[g], group->path);
         skip_node(r);
@@ -289,11 +290,13 @@ static void read_group(Reader *r, int g, Span key)
     if (r->event.type == YAML_MAPPING_START_EVENT) {
         read_mapping(r, group->path);
     } else if (r->event.type == YAML_SCALAR_EVENT && group->main != NULL) {
-        read_leaf(r, spec_key_find(arena_printf(r->ctx->arena, "%s.%s", group->path, group->main)),
+        read_leaf(r,
+                  spec_table_key(r->table,
+                                 arena_printf(r->ctx->arena, "%s.%s", group->path, group->main)),
                   key);
     } else {
-        const char *name[KEY_COUNT + 16];
-        int n = children(group->path, name);
+        const char *name[MAX_NAMES];
+        int n = children(r->table, group->path, name);
         diag_error(r->ctx->diag, event_span(r), "'%s' is a mapping, like {%s: ...%s%s}",
                    group->path, name[0], n > 1 ? ", " : "", n > 1 ? name[1] : "");
         r->ok = false;
@@ -318,7 +321,8 @@ static void read_entry(Reader *r, const char *prefix)
     const char *path =
         prefix[0] == '\0' ? key.text : arena_printf(r->ctx->arena, "%s.%s", prefix, key.text);
     bool known_form = strlen(key.text) == key.n && strchr(key.text, '.') == NULL;
-    int k = known_form ? spec_key_find(path) : -1, g = known_form ? spec_group_find(path) : -1;
+    int k = known_form ? spec_table_key(r->table, path) : -1,
+        g = known_form ? spec_table_group(r->table, path) : -1;
     if (k < 0 && g < 0) {
         report_unknown_key(r, prefix, &key);
     }
@@ -350,7 +354,7 @@ static void read_document(Reader *r)
     }
     if (r->event.type == YAML_STREAM_END_EVENT || !next(r)) {
         if (!r->stopped) {
-            diag_error(r->ctx->diag, r->raw->top, "the spec is empty");
+            diag_error(r->ctx->diag, r->raw->top, "%s cannot be empty", r->table->what);
             r->ok = false;
         }
         return;
@@ -359,14 +363,15 @@ static void read_document(Reader *r)
         return;
     }
     if (r->event.type != YAML_MAPPING_START_EVENT) {
-        diag_error(r->ctx->diag, event_span(r),
-                   "a spec is a mapping of keys to values, like layers: 32");
+        diag_error(r->ctx->diag, event_span(r), "%s is a mapping of keys to values, like name: x",
+                   r->table->what);
         r->ok = false;
         return;
     }
     read_mapping(r, "");
     if (next(r) && next(r) && r->event.type == YAML_DOCUMENT_START_EVENT) {
-        diag_error(r->ctx->diag, event_span(r), "a spec is one document, here a second one starts");
+        diag_error(r->ctx->diag, event_span(r), "%s is one document, here a second one starts",
+                   r->table->what);
         r->ok = false;
     }
 }
@@ -381,27 +386,29 @@ static bool check_encoding(Ctx *ctx, uint32_t base, const char *text, size_t n)
 {
     Span at = {base, base + 1};
     if (n > MAX_SPEC_BYTES) {
-        return diag_error(ctx->diag, at, "the spec has %zu bytes, at most %d are read", n,
+        return diag_error(ctx->diag, at, "the file has %zu bytes, at most %d are read", n,
                           MAX_SPEC_BYTES);
     }
     if (starts_with(text, n, "\xff\xfe") || starts_with(text, n, "\xfe\xff")) {
-        return diag_error(ctx->diag, at, "the spec is UTF-16, save it as UTF-8");
+        return diag_error(ctx->diag, at, "the file is UTF-16, save it as UTF-8");
     }
     return true;
 }
 
-bool spec_yaml_read(Ctx *ctx, uint32_t base, const char *text, size_t n, RawSpec *raw)
+bool spec_yaml_read(Ctx *ctx, const SpecTable *t, uint32_t base, const char *text, size_t n,
+                    RawSpec *raw)
 {
     raw->top = (Span){base, base + (n > 0 ? 1 : 0)};
+    raw->value = ARENA_ARRAY(ctx->arena, RawValue, t->n_keys);
     if (!check_encoding(ctx, base, text, n)) {
         return false;
     }
     size_t skip = starts_with(text, n, "\xef\xbb\xbf") ? 3 : 0;
-    Reader r = {.ctx = ctx, .raw = raw, .ok = true};
+    Reader r = {.ctx = ctx, .table = t, .raw = raw, .ok = true};
     r.base = base + (uint32_t)skip;
     r.text = text + skip;
     r.n = n - skip;
-    r.group_at = ARENA_ARRAY(ctx->arena, Span, n_spec_groups);
+    r.group_at = ARENA_ARRAY(ctx->arena, Span, t->n_groups);
     if (!yaml_parser_initialize(&r.yaml)) {
         BUG("no memory for the YAML parser");
     }
