@@ -88,7 +88,8 @@ static void finish_heads(const Op *op, double *x, int64_t heads, const Tensor *g
             interp_rms_row(head, op->a.head_dim, op->a.eps, gain->v);
         }
         if (angles != NULL) {
-            interp_rope_head(head, angles, op->a.dims, interp_rope_adjacent(op));
+            int64_t dims = op->a.dims > 0 ? op->a.dims : op->a.head_dim;
+            interp_rope_head(head, angles, dims, interp_rope_adjacent(op));
         }
     }
 }

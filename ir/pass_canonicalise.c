@@ -1,6 +1,5 @@
 /* pass_canonicalise.c - one way to write each thing, so that rules need to know only one.
  *
- *   %y = split %x {sizes = [N]}           =>  %x
  *   %y = cast %x {dtype = dtype of x}     =>  %x
  *   %y = add @b, %x                       =>  %y = add %x, @b      (constants second; also mul)
  *   matmul ... {epilogue = acc}           =>  matmul ...
@@ -19,11 +18,8 @@
 /* The operand that an operator merely repeats, or 0. */
 static ValueId repeated_operand(const Func *f, const Op *op)
 {
-    bool copy = op->kind == OP_CAST || (op->kind == OP_SPLIT && op->n_out == 1);
-    if (!copy || f->value[op->in[0]].type != f->value[op->out[0]].type) {
-        return 0;
-    }
-    return op->in[0];
+    bool same = op->kind == OP_CAST && f->value[op->in[0]].type == f->value[op->out[0]].type;
+    return same ? op->in[0] : 0;
 }
 
 static bool drop_copy(Func *f, OpId id)
@@ -42,7 +38,9 @@ static bool swap_constant(Func *f, Op *op)
     if (op->kind != OP_ADD && op->kind != OP_MUL) {
         return false;
     }
-    if (!f->value[op->in[0]].constant || f->value[op->in[1]].constant) {
+    const Value *a = &f->value[op->in[0]], *b = &f->value[op->in[1]];
+    bool keeps_type = b->type == f->value[op->out[0]].type;
+    if (!a->constant || b->constant || !keeps_type) {
         return false;
     }
     ValueId first = op->in[0];

@@ -1,5 +1,5 @@
 /* slots.h - operand slots of the operators with many of them, in the order of ops.def; in[slot] is
- * 0 when the operand is absent. tests/unit/test_interp.c compares them with the table. */
+ * 0 when the operand is absent. tests/unit/ir_interp.c compares them with the table. */
 #ifndef SINTER_IR_SLOTS_H
 #define SINTER_IR_SLOTS_H
 
