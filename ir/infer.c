@@ -9,7 +9,7 @@
 #include "ir/slots.h"
 
 typedef struct Infer {
-    Func *f;
+    const Func *f;
     const Op *op;
     const Type **out;
 } Infer;
@@ -931,7 +931,7 @@ static bool infer(Infer *c)
     BUG("operator of kind %d", (int)c->op->kind);
 }
 
-bool type_infer(Func *f, const Op *op, const Type *out[IR_MAX_OUT])
+bool type_infer(const Func *f, const Op *op, const Type *out[IR_MAX_OUT])
 {
     Infer c = {.f = f, .op = op, .out = out};
     return check_operands(&c) && check_attrs(&c) && infer(&c);

@@ -276,7 +276,7 @@ ExprKind expr_parse(const char *name);
 ExprKind expr_of_op(OpKind k);
 
 /* Result types of an operator from its operands and attributes; false after a diagnostic. */
-bool type_infer(Func *f, const Op *op, const Type *out[IR_MAX_OUT]);
+bool type_infer(const Func *f, const Op *op, const Type *out[IR_MAX_OUT]);
 
 /* ---- ir_print.c, ir_parse.y ------------------------------------------------------------------ */
 

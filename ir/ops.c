@@ -7,6 +7,7 @@
 #include "ir/ir_text.h"
 
 enum { MAX_SLOTS = 16, SLOT_TEXT = 128 };
+_Static_assert(ATTR_COUNT <= 32, "op_attr_mask has a bit for each attribute");
 
 typedef struct OpInfo {
     const char *name, *slots, *doc;
