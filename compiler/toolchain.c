@@ -262,7 +262,7 @@ static bool link_result(Ctx *ctx, const char *cc, const BuildRequest *r, const T
             add(ctx, &argv, objects->data[i]);
         }
     }
-    add_words(ctx, &argv, "-lpcre2-8 -lutf8proc -lpthread -lm");
+    add_words(ctx, &argv, TOOLCHAIN_LIBS);
     if (!toolchain_run(ctx, &argv, r->verbose, NULL)) {
         return false;
     }

@@ -4,6 +4,12 @@
 
 #include "compiler/options.h"
 
+/* How the sources of a program are compiled and linked (the Makefile beside them says the same). */
+#define TOOLCHAIN_CFLAGS                                                                           \
+    "-std=c11 -O2 -fPIC -D_GNU_SOURCE -fvisibility=hidden -ffunction-sections -fno-math-errno "    \
+    "-fno-trapping-math"
+#define TOOLCHAIN_LIBS "-lpcre2-8 -lutf8proc -lpthread -lm"
+
 /* Absolute path of a program on PATH, NULL when it is not there. */
 char *toolchain_find(Arena *a, const char *program);
 /* $CC, else the first of cc, gcc, clang that exists; NULL after an environment error that says what

@@ -1,0 +1,280 @@
+/* compilation.c - from argv to "spec read, rules loaded, passes ready": what all commands share. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/base/file.h"
+#include "compiler/base/paths.h"
+#include "compiler/build.h"
+#include "compiler/device.h"
+#include "compiler/driver.h"
+
+static const Span nowhere = {0, 0};
+
+/* ---- options as overrides of the spec ---------------------------------------------------------
+ */
+
+static void override(Ctx *ctx, Overrides *list, const char *key, const char *value)
+{
+    SpecOverride x = {key, value};
+    vec_push(ctx->arena, list, x);
+}
+
+/* int4z/128 -> weights int4, zero points, group 128. */
+static bool override_weights(Ctx *ctx, Overrides *list, const char *word)
+{
+    const char *slash = strchr(word, '/');
+    size_t n = slash ? (size_t)(slash - word) : strlen(word);
+    bool zeros = n == 5 && strncmp(word, "int4z", 5) == 0;
+    const char *kind = arena_strndup(ctx->arena, word, zeros ? 4 : n);
+    if (strcmp(kind, "none") != 0 && strcmp(kind, "int8") != 0 && strcmp(kind, "int4") != 0) {
+        return diag_error(ctx->diag, nowhere,
+                          "--quant takes none, int8, int4 or int4z, with /GROUP, +a8, +kv8, +head "
+                          "behind it; not '%s'",
+                          word);
+    }
+    override(ctx, list, "quant.weights", kind);
+    override(ctx, list, "quant.zero_points", zeros ? "true" : "false");
+    if (slash) {
+        override(ctx, list, "quant.group", slash + 1);
+    }
+    return true;
+}
+
+static bool override_quant(Ctx *ctx, Overrides *list, const char *scheme)
+{
+    bool ok = true;
+    for (bool first = true; ok; first = false) {
+        size_t n = strcspn(scheme, "+");
+        const char *word = arena_strndup(ctx->arena, scheme, n);
+        if (strcmp(word, "a8") == 0) {
+            override(ctx, list, "quant.activations", "int8");
+        } else if (strcmp(word, "kv8") == 0) {
+            override(ctx, list, "quant.kv_cache", "int8");
+        } else if (strcmp(word, "head") == 0) {
+            override(ctx, list, "quant.head", "true");
+        } else if (first) {
+            ok = override_weights(ctx, list, word);
+        } else {
+            ok = diag_error(ctx->diag, nowhere, "--quant: unknown part '+%s': a8, kv8 or head",
+                            word);
+        }
+        if (!scheme[n]) {
+            break;
+        }
+        scheme += n + 1;
+    }
+    return ok;
+}
+
+bool compilation_overrides(Ctx *ctx, const Options *o, Overrides *out)
+{
+    if (o->context) {
+        override(ctx, out, "context", arena_printf(ctx->arena, "%lld", (long long)o->context));
+    }
+    if (o->dtype) {
+        override(ctx, out, "dtype", o->dtype);
+    }
+    for (size_t i = 0; i < o->set.n; i++) {
+        const char *eq = strchr(o->set.data[i], '=');
+        if (!eq) {
+            return diag_error(ctx->diag, nowhere, "--set takes KEY=VALUE, not '%s'",
+                              o->set.data[i]);
+        }
+        size_t n = (size_t)(eq - o->set.data[i]);
+        override(ctx, out, arena_strndup(ctx->arena, o->set.data[i], n), eq + 1);
+    }
+    return !o->quant || override_quant(ctx, out, o->quant);
+}
+
+/* ---- rules -------------------------------------------------------------------------------------
+ */
+
+static bool add_rule_file(RuleSet *set, Ctx *ctx, const char *path, const char *shown)
+{
+    size_t n = 0;
+    const char *text = file_read(ctx->arena, ctx->diag, path, &n);
+    return text && ruleset_add(set, shown, text, n);
+}
+
+static const char *data_dir(Ctx *ctx)
+{
+    const char *dir = paths_data_dir(ctx->arena);
+    if (!dir) {
+        diag_env_error(ctx->diag, "cannot find sinter's own files (templates, rules): install it "
+                                  "again, or point $SINTER_DATA at its source folder");
+    }
+    return dir;
+}
+
+static bool load_rules(Compilation *c)
+{
+    /* in this order; a later rule of the same name replaces an earlier one */
+    static const char *const files[] = {"norm", "quant", "mlp", "epilogue", "attention"};
+    Ctx *ctx = c->ctx;
+    const char *dir = data_dir(ctx);
+    RuleSet *set = ruleset_create(ctx);
+    for (size_t i = 0; dir && i < sizeof files / sizeof *files; i++) {
+        const char *shown = arena_printf(ctx->arena, "ir/rules/%s.rules", files[i]);
+        if (!add_rule_file(set, ctx, path_join(ctx->arena, dir, shown), shown)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; dir && i < c->o->rules.n; i++) {
+        if (!add_rule_file(set, ctx, c->o->rules.data[i], c->o->rules.data[i])) {
+            return false;
+        }
+    }
+    c->rules = set;
+    return dir != NULL;
+}
+
+/* ---- what passes may ask -----------------------------------------------------------------------
+ */
+
+static bool known_rule(const Compilation *c, const char *name)
+{
+    return pass_find(name) || ruleset_find(c->rules, name);
+}
+
+static bool check_disabled(const Compilation *c)
+{
+    for (size_t i = 0; i < c->o->no_rule.n; i++) {
+        const char *name = c->o->no_rule.data[i];
+        if (!known_rule(c, name)) {
+            size_t n = c->rules->rules.n;
+            const char **names = ARENA_ARRAY(c->ctx->arena, const char *, n + (size_t)n_passes);
+            for (size_t k = 0; k < n; k++) {
+                names[k] = rule_name(c->rules->rules.data[k]);
+            }
+            for (int k = 0; k < n_passes; k++) {
+                names[n + (size_t)k] = passes[k].name;
+            }
+            const char *near = str_nearest(name, names, n + (size_t)n_passes);
+            return diag_error(c->ctx->diag, nowhere, "--no-rule: there is no rule or pass '%s'%s%s",
+                              name, near ? "; did you mean " : "", near ? near : "");
+        }
+    }
+    return true;
+}
+
+static void disable(Compilation *c, const char *name)
+{
+    TextList list = {0};
+    for (int i = 0; i < c->env.n_disabled; i++) {
+        vec_push(c->ctx->arena, &list, c->env.disabled[i]);
+    }
+    vec_push(c->ctx->arena, &list, name);
+    c->env.disabled = list.data;
+    c->env.n_disabled = (int)list.n;
+}
+
+/* all=none: nothing is fused; only what the spec asks for (quantize) and the target needs (layout).
+ */
+static void disable_all(Compilation *c)
+{
+    for (size_t i = 0; i < c->rules->rules.n; i++) {
+        disable(c, rule_name(c->rules->rules.data[i]));
+    }
+    disable(c, "merge_matmul");
+    c->env.mlp = MLP_NONE;
+    c->env.norm = NORM_NONE;
+}
+
+static bool set_fusion(Compilation *c, const char *text)
+{
+    static const struct {
+        const char *text;
+        int mlp, norm;
+    } rows[] = {
+        {"mlp=auto", MLP_AUTO, -1},
+        {"mlp=none", MLP_NONE, -1},
+        {"mlp=elementwise", MLP_ELEMENTWISE, -1},
+        {"mlp=epilogue", MLP_EPILOGUE, -1},
+        {"norm=auto", -1, NORM_AUTO},
+        {"norm=none", -1, NORM_NONE},
+        {"norm=fold", -1, NORM_FOLD},
+    };
+    if (strcmp(text, "all=none") == 0) {
+        disable_all(c);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (strcmp(text, rows[i].text) == 0) {
+            c->env.mlp = rows[i].mlp >= 0 ? (MlpFusion)rows[i].mlp : c->env.mlp;
+            c->env.norm = rows[i].norm >= 0 ? (NormFusion)rows[i].norm : c->env.norm;
+            return true;
+        }
+    }
+    return diag_error(c->ctx->diag, nowhere,
+                      "--fusion takes mlp=none|elementwise|epilogue|auto, norm=none|fold|auto or "
+                      "all=none, not '%s'",
+                      text);
+}
+
+static bool fill_env(Compilation *c)
+{
+    const Options *o = c->o;
+    c->ledger.arena = c->ctx->arena;
+    c->env = (PassEnv){
+        .ctx = c->ctx,
+        .rules = c->rules,
+        .disabled = o->no_rule.data,
+        .n_disabled = (int)o->no_rule.n,
+        .device = c->device,
+        .kv_len = o->kv_len ? o->kv_len : 128,
+        .block = c->target->block,
+        .ledger = &c->ledger,
+    };
+    memcpy(c->env.tile, c->target->tile, sizeof c->env.tile);
+    if (c->spec) {
+        c->env.quant = spec_quant(c->spec);
+    }
+    bool ok = check_disabled(c);
+    for (size_t i = 0; ok && i < o->fusion.n; i++) {
+        ok = set_fusion(c, o->fusion.data[i]);
+    }
+    return ok;
+}
+
+static bool choose_target(Compilation *c)
+{
+    if (c->o->target && strcmp(c->o->target, "c") != 0) {
+        return diag_error(c->ctx->diag, nowhere, "there is no target '%s': c", c->o->target);
+    }
+    c->target = target_c(c->ctx, c->o->cpu ? c->o->cpu : "native");
+    return c->target != NULL;
+}
+
+static bool choose_device(Compilation *c)
+{
+    c->device = device_load(c->ctx, c->o->device ? c->o->device : "cpu");
+    return c->device != NULL;
+}
+
+static bool read_spec(Compilation *c)
+{
+    Overrides overrides = {0};
+    if (!compilation_overrides(c->ctx, c->o, &overrides)) {
+        return false;
+    }
+    c->spec = spec_load(c->ctx, c->o->operand, overrides.data, (int)overrides.n);
+    return c->spec != NULL;
+}
+
+bool compilation_open(Compilation *c, Ctx *ctx, const Options *o)
+{
+    *c = (Compilation){.ctx = ctx, .o = o};
+    return read_spec(c) && choose_target(c) && choose_device(c) && load_rules(c) && fill_env(c);
+}
+
+bool compilation_open_ir(Compilation *c, Ctx *ctx, const Options *o)
+{
+    *c = (Compilation){.ctx = ctx, .o = o};
+    return choose_target(c) && choose_device(c) && load_rules(c) && fill_env(c);
+}
+
+Module *compilation_module(Compilation *c, Phase phase, int tokens)
+{
+    Module *m = build_module(c->ctx, c->spec, phase, tokens);
+    return m && pass_run_auto(&m, &c->env) ? m : NULL;
+}

@@ -1,0 +1,300 @@
+/* program.c - plan, sources, weights and binary of one spec. */
+#include "compiler/program.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "codegen/emit.h"
+#include "compiler/base/file.h"
+#include "compiler/base/paths.h"
+#include "compiler/import_hf.h"
+#include "compiler/pack.h"
+#include "compiler/toolchain.h"
+
+enum { DEFAULT_CHUNK = 128 };
+
+static const Span nowhere = {0, 0};
+
+/* ---- plan
+ * ---------------------------------------------------------------------------------------- */
+
+static bool add_module(Program *p, Phase phase, int64_t tokens)
+{
+    Module *m = compilation_module(p->c, phase, (int)tokens);
+    p->module[p->n_modules++] = m;
+    return m != NULL;
+}
+
+static bool check_sizes(const Program *p, int64_t batch)
+{
+    if (batch < 1 || batch > IR_MAX_BATCH) {
+        return diag_error(p->c->ctx->diag, nowhere, "--batch is 1 to %d, not %lld", IR_MAX_BATCH,
+                          (long long)batch);
+    }
+    return true;
+}
+
+/* Decode of 1, 2, 4 ... sequences up to the batch, then one prefill chunk. The first module settles
+ * the strategies that were left to the cost model, so that all phases read the same weights. */
+bool program_plan(Program *p, Compilation *c)
+{
+    *p = (Program){.c = c};
+    const Options *o = c->o;
+    int64_t batch = o->batch ? o->batch : IR_MAX_BATCH;
+    int64_t chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
+    if (!check_sizes(p, batch)) {
+        return false;
+    }
+    for (int64_t t = 1;; t *= 2) {
+        if (!add_module(p, PHASE_DECODE, t)) {
+            return false;
+        }
+        if (t >= batch) {
+            break;
+        }
+    }
+    int64_t context = p->module[0]->context;
+    if (!add_module(p, PHASE_PREFILL, chunk < context ? chunk : context)) {
+        return false;
+    }
+    p->plan = plan_build(c->ctx, c->target, p->module, p->n_modules);
+    return p->plan != NULL;
+}
+
+/* ---- sources
+ * ------------------------------------------------------------------------------------- */
+
+bool program_emit(Program *p)
+{
+    Ctx *ctx = p->c->ctx;
+    p->source = buf_create(ctx->arena);
+    p->header = buf_create(ctx->arena);
+    Buf summary = buf_create(ctx->arena);
+    spec_summary(&summary, p->c->spec);
+    EmitInfo info = {.spec_path = p->c->spec->path,
+                     .summary = summary.data,
+                     .version = SINTER_VERSION,
+                     .data_dir = paths_data_dir(ctx->arena),
+                     .bos = (int)p->c->spec->bos,
+                     .eos = (int)p->c->spec->eos};
+    return emit_source(p->plan, &info, &p->source) && emit_header(p->plan, &info, &p->header);
+}
+
+const char *program_dir(const Program *p)
+{
+    return p->c->o->output ? p->c->o->output : ".";
+}
+
+static const char *program_file(const Program *p, const char *dir, const char *suffix)
+{
+    Arena *a = p->c->ctx->arena;
+    return path_join(a, dir, arena_printf(a, "%s%s", p->c->spec->name, suffix));
+}
+
+static bool copy_file(Ctx *ctx, const char *from, const char *to)
+{
+    size_t n = 0;
+    const char *text = file_read(ctx->arena, ctx->diag, from, &n);
+    return text && file_write(ctx->diag, to, text, n);
+}
+
+static bool is_source(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 2 && name[n - 2] == '.' && (name[n - 1] == 'c' || name[n - 1] == 'h');
+}
+
+/* The runtime's sources beside the model's, so that the folder builds anywhere. */
+static bool copy_runtime(Ctx *ctx, const char *dir)
+{
+    const char *from = path_join(ctx->arena, paths_data_dir(ctx->arena), "runtime");
+    const char *to = path_join(ctx->arena, dir, "runtime");
+    DIR *d = file_make_dirs(ctx->diag, to) ? opendir(from) : NULL;
+    bool ok = d != NULL;
+    for (struct dirent *e = d ? readdir(d) : NULL; ok && e; e = readdir(d)) {
+        if (is_source(e->d_name)) {
+            const char *name = arena_strdup(ctx->arena, e->d_name);
+            ok = copy_file(ctx, path_join(ctx->arena, from, name), path_join(ctx->arena, to, name));
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+    return ok || diag_error_count(ctx->diag) > 0
+               ? ok
+               : diag_env_error(ctx->diag, "cannot read the runtime's sources in %s: %s", from,
+                                strerror(errno));
+}
+
+static bool write_makefile(const Program *p, const char *dir)
+{
+    const char *name = p->c->spec->name;
+    Buf b = buf_create(p->c->ctx->arena);
+    buf_printf(&b, "# Builds %s without sinter: make [CC=...]\n", name);
+    buf_printf(&b, "CFLAGS = %s\n", TOOLCHAIN_CFLAGS);
+    buf_printf(&b, "LDLIBS = %s\n", TOOLCHAIN_LIBS);
+    buf_printf(&b, "MODEL_CFLAGS = %s\n\n", p->c->target->isa->flags);
+    buf_printf(&b,
+               "%s: %s.o $(patsubst %%.c,%%.o,$(wildcard runtime/*.c))\n"
+               "\t$(CC) -s -Wl,--gc-sections -o $@ $^ $(LDLIBS)\n\n",
+               name, name);
+    buf_printf(&b, "%s.o: CFLAGS += $(MODEL_CFLAGS)\n", name);
+    buf_puts(&b, "%.o: %.c\n\t$(CC) $(CFLAGS) -Iruntime -c $< -o $@\n");
+    return file_write(p->c->ctx->diag, path_join(p->c->ctx->arena, dir, "Makefile"), b.data, b.len);
+}
+
+bool program_write(Program *p, const char *dir)
+{
+    Diag *d = p->c->ctx->diag;
+    return file_make_dirs(d, dir) &&
+           file_write(d, program_file(p, dir, ".c"), p->source.data, p->source.len) &&
+           file_write(d, program_file(p, dir, ".h"), p->header.data, p->header.len) &&
+           copy_runtime(p->c->ctx, dir) && write_makefile(p, dir);
+}
+
+/* ---- weights
+ * ------------------------------------------------------------------------------------- */
+
+bool program_pack(Program *p, const char *dir)
+{
+    const Options *o = p->c->o;
+    if (!o->weights && !o->has_random) {
+        return true;
+    }
+    const char *out = dir ? program_file(p, dir, ".weights") : o->output;
+    PackRequest r = {.ctx = p->c->ctx,
+                     .spec = p->c->spec,
+                     .weights = p->plan->weights,
+                     .layout = plan_layout_words(p->plan),
+                     .checkpoint = o->weights,
+                     .random_seed = (uint64_t)o->random,
+                     .output = out ? out : program_file(p, ".", ".weights")};
+    return pack_write(&r);
+}
+
+/* ---- binary
+ * -------------------------------------------------------------------------------------- */
+
+static bool wants_binary(const Program *p, bool *binary)
+{
+    const char *emit = p->c->o->emit ? p->c->o->emit : "binary";
+    *binary = strcmp(emit, "binary") == 0;
+    return *binary || strcmp(emit, "src") == 0 ||
+           diag_error(p->c->ctx->diag, nowhere, "--emit is binary or src, not '%s'", emit);
+}
+
+/* A compiler prefix when the target is not this machine's architecture. */
+static const char *cross_prefix(const Program *p)
+{
+#if defined(__aarch64__)
+    bool here = p->c->target->isa->neon || !p->c->target->isa->avx2;
+#else
+    bool here = !p->c->target->isa->neon;
+#endif
+    return here ? NULL : "aarch64-linux-gnu-";
+}
+
+bool program_build(Program *p, const char *dir)
+{
+    bool binary = false;
+    if (!wants_binary(p, &binary) || !binary) {
+        return !diag_error_count(p->c->ctx->diag);
+    }
+    BuildRequest r = {.dir = dir,
+                      .name = p->c->spec->name,
+                      .cflags = p->c->target->isa->flags,
+                      .cross = cross_prefix(p),
+                      .verbose = p->c->o->verbose};
+    return toolchain_build(p->c->ctx, &r);
+}
+
+/* ---- run from the cache
+ * -------------------------------------------------------------------------- */
+
+static const char *cache_root(Arena *a)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    return xdg && *xdg     ? path_join(a, xdg, "sinter")
+           : home && *home ? path_join(a, home, ".cache/sinter")
+                           : "/tmp/sinter-cache";
+}
+
+/* Names what the program depends on: its source, sinter itself, and which weights. */
+static const char *cache_key(const Program *p)
+{
+    Arena *a = p->c->ctx->arena;
+    const Options *o = p->c->o;
+    struct stat st = {0};
+    if (o->weights) {
+        const char *single = path_join(a, o->weights, "model.safetensors");
+        if (stat(single, &st) != 0 && stat(o->weights, &st) != 0) {
+            st = (struct stat){0};
+        }
+    }
+    Buf b = buf_create(a);
+    buf_add(&b, p->source.data, p->source.len);
+    buf_printf(&b, "%s %s %lld %lld %lld", SINTER_VERSION, o->weights ? o->weights : "",
+               (long long)st.st_size, (long long)st.st_mtime, (long long)o->random);
+    return arena_printf(a, "%s-%016llx", p->c->spec->name,
+                        (unsigned long long)XXH3_64bits(b.data, b.len));
+}
+
+/* A folder of weights and config.json instead of a spec: the spec is made in the cache. */
+static bool spec_of_folder(Ctx *ctx, Options *o)
+{
+    ModelSpec spec;
+    const char *dir = path_join(ctx->arena, cache_root(ctx->arena), "specs");
+    if (!import_config(ctx, o->operand, &spec) || !file_make_dirs(ctx->diag, dir)) {
+        return false;
+    }
+    Buf b = buf_create(ctx->arena);
+    spec_write(&b, ctx, &spec);
+    const char *path = path_join(
+        ctx->arena, dir,
+        arena_printf(ctx->arena, "%016llx.yaml", (unsigned long long)XXH3_64bits(b.data, b.len)));
+    o->weights = o->weights ? o->weights : o->operand;
+    o->operand = path;
+    return file_write(ctx->diag, path, b.data, b.len);
+}
+
+static bool become(Ctx *ctx, const Program *p, const char *dir, const TextList *args)
+{
+    const TextList *rest = &p->c->o->rest;
+    char **argv = ARENA_ARRAY(ctx->arena, char *, args->n + rest->n + 2);
+    size_t n = 0;
+    argv[n++] = arena_strdup(ctx->arena, program_file(p, dir, ""));
+    for (size_t i = 0; i < args->n; i++) {
+        argv[n++] = arena_strdup(ctx->arena, args->data[i]);
+    }
+    for (size_t i = 0; i < rest->n; i++) {
+        argv[n++] = arena_strdup(ctx->arena, rest->data[i]);
+    }
+    fflush(stdout);
+    diag_flush(ctx->diag, stderr);
+    execv(argv[0], argv);
+    return diag_env_error(ctx->diag, "cannot start %s: %s", argv[0], strerror(errno));
+}
+
+bool program_run_cached(Ctx *ctx, const Options *options, const TextList *args)
+{
+    Options o = *options;
+    Compilation c;
+    Program p;
+    if (file_is_dir(o.operand) && !spec_of_folder(ctx, &o)) {
+        return false;
+    }
+    if (!compilation_open(&c, ctx, &o) || !program_plan(&p, &c) || !program_emit(&p)) {
+        return false;
+    }
+    const char *dir = path_join(ctx->arena, cache_root(ctx->arena), cache_key(&p));
+    bool there = file_exists(program_file(&p, dir, ""));
+    return (there || (program_write(&p, dir) && program_pack(&p, dir) && program_build(&p, dir))) &&
+           become(ctx, &p, dir, args);
+}
