@@ -208,9 +208,7 @@ static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r,
 {
     TextList argv = {0};
     add(ctx, &argv, cc);
-    add_words(ctx, &argv,
-              "-std=c11 -O2 -g0 -fPIC -D_GNU_SOURCE -fvisibility=hidden "
-              "-ffunction-sections -fno-math-errno -fno-trapping-math -I");
+    add_words(ctx, &argv, TOOLCHAIN_CFLAGS " -I");
     add(ctx, &argv, path_join(ctx->arena, r->dir, "runtime"));
     if (model_source) {
         add_words(ctx, &argv, r->cflags);
