@@ -45,7 +45,7 @@ typedef struct AttrText {
 /* Sets one attribute from text; false after a diagnostic that says what the attribute wants. */
 bool attr_set(Ctx *ctx, Attrs *a, AttrId id, const AttrText *v);
 
-/* ---- names with suggestions ------------------------------------------------------------------ */
+/* ---- names with suggestions ----------------------------------------------------------------- */
 
 OpKind text_find_op(Ctx *ctx, Str name, Span at);              /* OP_NONE after a diagnostic */
 AttrId text_find_attr(Ctx *ctx, OpKind k, Str name, Span at);  /* ATTR_COUNT after a diagnostic */
@@ -57,7 +57,7 @@ DType text_find_dtype(Ctx *ctx, Str name, Span at);            /* DT_NONE after 
  * NULL when it carries none. */
 const char *op_expr_attr(OpKind k);
 
-/* ---- ir_print.c ------------------------------------------------------------------------------ */
+/* ---- ir_print.c ----------------------------------------------------------------------------- */
 
 /* `leaf` prints operand number `input`. */
 typedef void ExprLeafFn(Buf *b, void *user, int input);

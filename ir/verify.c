@@ -55,8 +55,7 @@ static const char *name_of(const Verify *v, ValueId id)
     return b.data;
 }
 
-/* ---- names
- * --------------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -85,8 +84,7 @@ static bool check_names(const Verify *v)
     return true;
 }
 
-/* ---- operators
- * -------------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------ */
 
 static bool check_operands(const Verify *v, const Op *op)
 {
@@ -151,8 +149,7 @@ static bool check_results(const Verify *v, OpId id)
     return good;
 }
 
-/* ---- caches
- * -------------------------------------------------------------------------------------------- */
+/* ---- caches --------------------------------------------------------------------------------- */
 
 /* Operand slots that an OPF_STATE operator updates in place, -1 behind the last; the new versions
  * are its last results. */
@@ -206,8 +203,7 @@ static bool check_caches(const Verify *v, const Op *op)
     return good;
 }
 
-/* ---- functions
- * ------------------------------------------------------------------------------------------ */
+/* ---- functions ------------------------------------------------------------------------------ */
 
 static bool check_order(const Verify *v)
 {
@@ -236,10 +232,10 @@ static bool check_ops(const Verify *v)
     FOR_EACH_OP(v->f, id)
     {
         const Op *op = &v->f->op[id];
-        /* a broken operator leaves its results undefined: go on would report that again */
-        if (good) {
-            good = check_operands(v, op) && check_results(v, id) && check_caches(v, op);
+        if (!check_operands(v, op) || !check_results(v, id)) {
+            return false; /* what reads its results would be reported again */
         }
+        good = check_caches(v, op) && good;
     }
     return good;
 }
@@ -284,8 +280,7 @@ bool ir_verify_func(const Func *f, const char *after)
     return good;
 }
 
-/* ---- modules
- * -------------------------------------------------------------------------------------------- */
+/* ---- modules -------------------------------------------------------------------------------- */
 
 /* A value of the environment that the schedule runs over. */
 typedef struct EnvValue {
@@ -498,8 +493,8 @@ static bool check_func_names(const Module *m)
 bool ir_verify(const Module *m, const char *after)
 {
     bool good = check_func_names(m);
-    for (size_t i = 0; i < m->funcs.n && good; i++) {
-        good = ir_verify_func(m->funcs.data[i], after);
+    for (size_t i = 0; i < m->funcs.n; i++) {
+        good = ir_verify_func(m->funcs.data[i], after) && good;
     }
     if (!good) {
         return false;
