@@ -1,0 +1,167 @@
+/* pack_source.c - where the numbers of the weights come from: a checkpoint, or a seed. */
+#include "compiler/pack.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "compiler/import_hf.h"
+#include "ir/interp.h"
+
+static const Span nowhere = {0, 0};
+
+typedef struct Located {
+    Str weight;
+    WeightRef ref;
+} Located;
+
+struct PackSource {
+    Ctx *ctx;
+    Importer *importer; /* NULL: random */
+    uint64_t seed;
+    const Func *func;
+    int layer;
+    VEC(Located) located; /* of this function and layer */
+};
+
+PackSource *pack_source_open(Ctx *ctx, const ModelSpec *spec, const char *checkpoint, uint64_t seed)
+{
+    PackSource *s = ARENA_NEW(ctx->arena, PackSource);
+    s->ctx = ctx;
+    s->seed = seed;
+    s->layer = -1;
+    if (checkpoint) {
+        s->importer = import_open(ctx, spec, checkpoint);
+    }
+    return !checkpoint || s->importer ? s : NULL;
+}
+
+void pack_source_close(PackSource *s)
+{
+    if (s->importer) {
+        import_close(s->importer);
+    }
+}
+
+void pack_source_select(PackSource *s, const Func *f, int layer)
+{
+    if (s->func != f || s->layer != layer) {
+        s->func = f;
+        s->layer = layer;
+        s->located.n = 0;
+    }
+}
+
+bool pack_source_check_unused(const PackSource *s)
+{
+    return !s->importer || import_check_unused(s->importer);
+}
+
+/* ---- random ------------------------------------------------------------------------------------
+ */
+
+/* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
+static uint64_t mix(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Nearly N(0, 1): four uniform 16-bit numbers, whose sum has variance 4 * 2^32 / 12. */
+static double gauss(uint64_t key, uint64_t index)
+{
+    uint64_t z = mix(key + (index + 1) * 0x9e3779b97f4a7c15u);
+    uint64_t sum = (z & 0xffff) + (z >> 16 & 0xffff) + (z >> 32 & 0xffff) + (z >> 48);
+    return ((double)sum - 131070.0) / 37837.2272;
+}
+
+static bool contains(const char *s, const char *word)
+{
+    return strstr(s, word) != NULL;
+}
+
+void pack_random_rows(uint64_t seed, int layer, const char *weight, const Type *type, int64_t row,
+                      int64_t n, double *out)
+{
+    uint64_t key = mix(seed) + (uint64_t)(int64_t)layer;
+    for (const char *c = weight; *c; c++) {
+        key = mix(key ^ (unsigned char)*c);
+    }
+    bool vector = type->rank < 2;
+    bool gain = vector && contains(weight, "norm") && !contains(weight, "bias");
+    int64_t cols = vector ? 1 : type_elements(type) / type->dim[0];
+    double mean = gain ? 1 : 0, spread = gain ? 0.1 : vector ? 0.01 : 0.02;
+    for (int64_t i = 0; i < n * cols; i++) {
+        double x = mean + spread * gauss(key, (uint64_t)(row * cols + i));
+        out[i] = dtype_round(type->dtype, x);
+    }
+}
+
+/* ---- checkpoint --------------------------------------------------------------------------------
+ */
+
+static const WeightRef *locate(PackSource *s, Str weight, const Type *type)
+{
+    for (size_t i = 0; i < s->located.n; i++) {
+        if (s->located.data[i].weight == weight) {
+            return &s->located.data[i].ref;
+        }
+    }
+    Located l = {.weight = weight};
+    if (!import_locate(s->importer, s->layer, weight, type, &l.ref)) {
+        return NULL;
+    }
+    vec_push(s->ctx->arena, &s->located, l);
+    return &s->located.data[s->located.n - 1].ref;
+}
+
+/* x * 0 is 0 for every finite x. */
+static bool all_finite(const double *x, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += x[i] * 0;
+    }
+    return sum == 0;
+}
+
+static bool report_not_finite(const PackSource *s, const WeightRef *ref, int64_t row,
+                              const double *x)
+{
+    int64_t i = 0;
+    while (isfinite(x[i])) {
+        i++;
+    }
+    int64_t r = ref->first + row + i / ref->cols, c = i % ref->cols;
+    const char *what = isnan(x[i]) ? "not a number" : "infinite";
+    if (ref->tensor->rank < 2) {
+        return diag_error(s->ctx->diag, nowhere,
+                          "%s: tensor '%s' has a number that is %s at [%" PRId64 "]",
+                          ref->tensor->file, ref->tensor->name, what, r);
+    }
+    return diag_error(s->ctx->diag, nowhere,
+                      "%s: tensor '%s' has a number that is %s at [%" PRId64 ", %" PRId64 "]",
+                      ref->tensor->file, ref->tensor->name, what, ref->transposed ? c : r,
+                      ref->transposed ? r : c);
+}
+
+bool pack_source_load(void *user, Str weight, int64_t row, int64_t n, double *out)
+{
+    PackSource *s = user;
+    ValueId v = ir_find_value(s->func, weight);
+    if (v == 0) {
+        BUG("@%s has no weight %s", s->func->name, weight);
+    }
+    const Type *type = s->func->value[v].type;
+    if (!s->importer) {
+        pack_random_rows(s->seed, s->layer, weight, type, row, n, out);
+        return true;
+    }
+    const WeightRef *ref = locate(s, weight, type);
+    if (!ref) {
+        return false;
+    }
+    checkpoint_read(ref, row, n, out);
+    return all_finite(out, n * ref->cols) || report_not_finite(s, ref, row, out);
+}
