@@ -123,11 +123,19 @@ static const char *why_apart(const Func *f, const Op *a, const Op *b)
     return NULL;
 }
 
+/* Weights that are already put together stay: with four or more matmuls, each group of three has
+ * its own kernel. */
+static bool is_concatenated(const Func *f, ValueId w)
+{
+    const Value *v = &f->value[w];
+    return v->kind == VALUE_RESULT && f->op[v->def].kind == OP_CONCAT_ROWS;
+}
+
 static bool is_candidate(const Func *f, OpId id)
 {
     const Op *op = &f->op[id];
     return op->kind == OP_MATMUL && !op->dead && op->a.interleave == 0 && op->a.n == 0 &&
-           f->value[op->in[MATMUL_W]].constant;
+           f->value[op->in[MATMUL_W]].constant && !is_concatenated(f, op->in[MATMUL_W]);
 }
 
 /* ---- the gate/up pair ---------------------------------------------------------------------------
@@ -339,8 +347,7 @@ static void merge(Func *f, const Group *g, PassEnv *env)
 int pass_merge_matmul(Func *f, PassEnv *env)
 {
     int changes = 0;
-    uint32_t n_ops = f->n_ops; /* merged ones are not merged again */
-    for (OpId id = 1; id < n_ops; id++) {
+    for (OpId id = 1; id < f->n_ops; id++) {
         if (!is_candidate(f, id)) {
             continue;
         }
