@@ -484,8 +484,8 @@ static IrCase random_case(void)
 static void passes_keep_random_functions(void **state)
 {
     (void)state;
-    int (*const all[])(Func *, PassEnv *) = {pass_canonicalise, pass_cse,    pass_dce,
-                                             pass_merge_matmul, pass_layout, pass_dce};
+    int (*const all[])(Func *, PassEnv *) = {pass_canonicalise, pass_merge_matmul, pass_cse,
+                                             pass_dce,          pass_layout,       pass_dce};
     int changes[6] = {0};
     for (int round = 0; round < 60; round++) {
         IrCase c = random_case();
