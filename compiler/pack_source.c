@@ -93,9 +93,9 @@ void pack_random_rows(uint64_t seed, int layer, const char *weight, const Type *
     int64_t cols = vector ? 1 : type_elements(type) / type->dim[0];
     double mean = gain ? 1 : 0, spread = gain ? 0.1 : vector ? 0.01 : 0.02;
     for (int64_t i = 0; i < n * cols; i++) {
-        double x = mean + spread * gauss(key, (uint64_t)(row * cols + i));
-        out[i] = dtype_round(type->dtype, x);
+        out[i] = mean + spread * gauss(key, (uint64_t)(row * cols + i));
     }
+    dtype_round_all(type->dtype, out, n * cols);
 }
 
 /* ---- checkpoint --------------------------------------------------------------------------------
@@ -126,24 +126,35 @@ static bool all_finite(const double *x, int64_t n)
     return sum == 0;
 }
 
+/* Names the first number of x that is not finite. what: NULL, or why it is not. */
 static bool report_not_finite(const PackSource *s, const WeightRef *ref, int64_t row,
-                              const double *x)
+                              const double *x, const char *what)
 {
     int64_t i = 0;
     while (isfinite(x[i])) {
         i++;
     }
     int64_t r = ref->first + row + i / ref->cols, c = i % ref->cols;
-    const char *what = isnan(x[i]) ? "not a number" : "infinite";
-    if (ref->tensor->rank < 2) {
-        return diag_error(s->ctx->diag, nowhere,
-                          "%s: tensor '%s' has a number that is %s at [%" PRId64 "]",
-                          ref->tensor->file, ref->tensor->name, what, r);
+    what = what ? what : isnan(x[i]) ? "not a number" : "infinite";
+    const char *at = ref->tensor->rank < 2
+                         ? arena_printf(s->ctx->arena, "%" PRId64, r)
+                         : arena_printf(s->ctx->arena, "%" PRId64 ", %" PRId64,
+                                        ref->transposed ? c : r, ref->transposed ? r : c);
+    return diag_error(s->ctx->diag, nowhere, "%s: tensor '%s' has a number that is %s at [%s]",
+                      ref->tensor->file, ref->tensor->name, what, at);
+}
+
+/* Weights are what the IR says that they are: a checkpoint in another dtype is rounded first. */
+static bool round_to(const PackSource *s, const WeightRef *ref, DType t, int64_t row, int64_t n,
+                     double *x)
+{
+    if (ref->tensor->dtype == t || t == DT_F32) {
+        return true;
     }
-    return diag_error(s->ctx->diag, nowhere,
-                      "%s: tensor '%s' has a number that is %s at [%" PRId64 ", %" PRId64 "]",
-                      ref->tensor->file, ref->tensor->name, what, ref->transposed ? c : r,
-                      ref->transposed ? r : c);
+    dtype_round_all(t, x, n * ref->cols);
+    return all_finite(x, n * ref->cols) ||
+           report_not_finite(s, ref, row, x,
+                             arena_printf(s->ctx->arena, "too large for %s", dtype_name(t)));
 }
 
 bool pack_source_load(void *user, Str weight, int64_t row, int64_t n, double *out)
@@ -163,5 +174,6 @@ bool pack_source_load(void *user, Str weight, int64_t row, int64_t n, double *ou
         return false;
     }
     checkpoint_read(ref, row, n, out);
-    return all_finite(out, n * ref->cols) || report_not_finite(s, ref, row, out);
+    return (all_finite(out, n * ref->cols) || report_not_finite(s, ref, row, out, NULL)) &&
+           round_to(s, ref, type->dtype, row, n, out);
 }

@@ -346,33 +346,73 @@ static double half_to_double(uint16_t h)
     return h & 0x8000 ? -x : x;
 }
 
-static double element(const CheckpointTensor *t, int64_t i)
+static void convert_f32(const uint8_t *in, int64_t n, double *out)
 {
-    uint16_t half = 0;
-    uint32_t bits = 0;
-    float x = 0;
+    for (int64_t i = 0; i < n; i++) {
+        float x;
+        memcpy(&x, in + i * 4, sizeof x);
+        out[i] = (double)x;
+    }
+}
+
+/* bf16 is the upper half of an f32. */
+static void convert_bf16(const uint8_t *in, int64_t n, double *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t half;
+        float x;
+        memcpy(&half, in + i * 2, sizeof half);
+        uint32_t bits = (uint32_t)half << 16;
+        memcpy(&x, &bits, sizeof x);
+        out[i] = (double)x;
+    }
+}
+
+static void convert_f16(const uint8_t *in, int64_t n, double *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t half;
+        memcpy(&half, in + i * 2, sizeof half);
+        out[i] = half_to_double(half);
+    }
+}
+
+/* n elements from element `at` on. */
+static void convert(const CheckpointTensor *t, int64_t at, int64_t n, double *out)
+{
     if (t->dtype == DT_F32) {
-        memcpy(&x, t->data + i * 4, sizeof x);
-        return (double)x;
+        convert_f32(t->data + at * 4, n, out);
+    } else if (t->dtype == DT_BF16) {
+        convert_bf16(t->data + at * 2, n, out);
+    } else if (t->dtype == DT_F16) {
+        convert_f16(t->data + at * 2, n, out);
+    } else {
+        BUG("tensor '%s' has dtype %s", t->name, t->dtype_name);
     }
-    memcpy(&half, t->data + i * 2, sizeof half);
-    if (t->dtype == DT_F16) {
-        return half_to_double(half);
+}
+
+/* Rows of the matrix are columns of the tensor: pieces of its rows, put upright. */
+static void read_transposed(const WeightRef *ref, int64_t row, int64_t n, double *out)
+{
+    enum { PIECE = 64 };
+    double piece[PIECE];
+    int64_t stride = ref->tensor->dim[1];
+    for (int64_t r = 0; r < n; r += PIECE) {
+        int64_t some = n - r < PIECE ? n - r : PIECE;
+        for (int64_t k = 0; k < ref->cols; k++) {
+            convert(ref->tensor, k * stride + ref->first + row + r, some, piece);
+            for (int64_t i = 0; i < some; i++) {
+                out[(r + i) * ref->cols + k] = piece[i];
+            }
+        }
     }
-    bits = (uint32_t)half << 16;
-    memcpy(&x, &bits, sizeof x);
-    return (double)x;
 }
 
 void checkpoint_read(const WeightRef *ref, int64_t row, int64_t n, double *out)
 {
-    const CheckpointTensor *t = ref->tensor;
-    int64_t stride = t->rank > 1 ? t->dim[1] : 1;
-    for (int64_t r = 0; r < n; r++) {
-        int64_t at = ref->first + row + r;
-        for (int64_t k = 0; k < ref->cols; k++) {
-            out[r * ref->cols + k] =
-                element(t, ref->transposed ? k * stride + at : at * stride + k);
-        }
+    if (ref->transposed) {
+        read_transposed(ref, row, n, out);
+    } else {
+        convert(ref->tensor, (ref->first + row) * ref->cols, n * ref->cols, out);
     }
 }

@@ -73,6 +73,47 @@ double dtype_round(DType t, double x)
     BUG("a value without a dtype");
 }
 
+/* To bf16 by adding half of the last kept bit (minus one when that bit is even) to the 52 bits of the
+ * significand; true when all numbers were normal bf16 numbers or 0, else nothing is changed. */
+static bool round_normal_bf16(double *x, int64_t n)
+{
+    const uint64_t dropped = (UINT64_C(1) << 45) - 1, half = UINT64_C(1) << 44;
+    uint64_t odd = 0;
+    uint64_t rounded[64];
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        uint64_t magnitude = bits & ~(UINT64_C(1) << 63);
+        /* 2^-126 <= |x| < 2^127 in one comparison of exponents */
+        uint64_t outside = magnitude - (UINT64_C(897) << 52) >= UINT64_C(253) << 52;
+        odd |= outside & (uint64_t)(magnitude != 0);
+        rounded[i] = (bits + (half - 1) + (bits >> 45 & 1)) & ~dropped;
+    }
+    if (odd == 0) {
+        memcpy(x, rounded, (size_t)n * sizeof *x);
+    }
+    return odd == 0;
+}
+
+void dtype_round_all(DType t, double *x, int64_t n)
+{
+    if (t == DT_F32) {
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = (double)(float)x[i];
+        }
+        return;
+    }
+    for (int64_t at = 0; at < n; at += 64) {
+        int64_t some = n - at < 64 ? n - at : 64;
+        if (t == DT_BF16 && round_normal_bf16(x + at, some)) {
+            continue;
+        }
+        for (int64_t i = at; i < at + some; i++) {
+            x[i] = dtype_round(t, x[i]);
+        }
+    }
+}
+
 bool *interp_stored_values(Arena *a, const Func *f)
 {
     bool *stored = ARENA_ARRAY(a, bool, f->n_values);

@@ -19,6 +19,8 @@ typedef struct Tensor {
 Tensor tensor_create(Arena *a, const Type *t);
 /* x as the nearest number that dtype can hold (round to nearest even; integers clamp). */
 double dtype_round(DType t, double x);
+/* The same for n numbers in place, fast enough for whole checkpoints. */
+void dtype_round_all(DType t, double *x, int64_t n);
 /* One operator of an expression (b is ignored where it takes one operand). */
 double expr_apply(ExprKind kind, double a, double b);
 

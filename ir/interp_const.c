@@ -376,9 +376,7 @@ static bool stream_rows(void *user, ValueId v, int64_t row, int64_t n, double *o
     }
     bool root = v == s->root && dtype_is_float(value->type->dtype);
     if (root || interp_rounds(f, s->stored, op, v)) {
-        for (int64_t i = 0; i < n * type_cols(value->type); i++) {
-            out[i] = dtype_round(value->type->dtype, out[i]);
-        }
+        dtype_round_all(value->type->dtype, out, n * type_cols(value->type));
     }
     return true;
 }
