@@ -1,4 +1,5 @@
 /* compilation.c - from argv to "spec read, rules loaded, passes ready": what all commands share. */
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,26 +107,41 @@ static const char *data_dir(Ctx *ctx)
     return dir;
 }
 
+static int is_rule_file(const struct dirent *e)
+{
+    size_t n = strlen(e->d_name);
+    return n > 6 && strcmp(e->d_name + n - 6, ".rules") == 0;
+}
+
+/* ir/rules/ *.rules by name. Which pass runs a rule stands in pass.c, so their order does not
+ * matter. */
+static bool add_shipped_rules(RuleSet *set, Ctx *ctx)
+{
+    const char *data = data_dir(ctx);
+    struct dirent **entry = NULL;
+    int n = data ? scandir(path_join(ctx->arena, data, "ir/rules"), &entry, is_rule_file, alphasort)
+                 : -1;
+    bool ok = n > 0;
+    for (int i = 0; i < n; i++) {
+        const char *shown = arena_printf(ctx->arena, "ir/rules/%s", entry[i]->d_name);
+        ok = ok && add_rule_file(set, ctx, path_join(ctx->arena, data, shown), shown);
+        free(entry[i]);
+    }
+    free(entry);
+    return ok ||
+           (data && n <= 0 ? diag_env_error(ctx->diag, "there are no rules in %s/ir/rules", data)
+                           : false);
+}
+
 static bool load_rules(Compilation *c)
 {
-    /* in this order; a later rule of the same name replaces an earlier one */
-    static const char *const files[] = {"norm", "quant", "mlp", "epilogue", "attention"};
-    Ctx *ctx = c->ctx;
-    const char *dir = data_dir(ctx);
-    RuleSet *set = ruleset_create(ctx);
-    for (size_t i = 0; dir && i < sizeof files / sizeof *files; i++) {
-        const char *shown = arena_printf(ctx->arena, "ir/rules/%s.rules", files[i]);
-        if (!add_rule_file(set, ctx, path_join(ctx->arena, dir, shown), shown)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; dir && i < c->o->rules.n; i++) {
-        if (!add_rule_file(set, ctx, c->o->rules.data[i], c->o->rules.data[i])) {
-            return false;
-        }
+    RuleSet *set = ruleset_create(c->ctx);
+    bool ok = add_shipped_rules(set, c->ctx);
+    for (size_t i = 0; ok && i < c->o->rules.n; i++) {
+        ok = add_rule_file(set, c->ctx, c->o->rules.data[i], c->o->rules.data[i]);
     }
     c->rules = set;
-    return dir != NULL;
+    return ok;
 }
 
 /* ---- what passes may ask -----------------------------------------------------------------------

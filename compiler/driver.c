@@ -53,7 +53,7 @@ static bool run_spec(Ctx *ctx, const Options *o)
         return false;
     }
     if (!o->check) {
-        spec_write(&b, ctx, spec);
+        spec_write(&b, spec);
         print(&b);
     }
     return true;
@@ -171,7 +171,7 @@ static bool run_import(Ctx *ctx, const Options *o)
         return false;
     }
     Buf b = buf_create(ctx->arena);
-    spec_write(&b, ctx, &spec);
+    spec_write(&b, &spec);
     return deliver(ctx, o, &b);
 }
 

@@ -73,18 +73,18 @@ bool program_plan(Program *p, Compilation *c)
 
 bool program_emit(Program *p)
 {
-    Ctx *ctx = p->c->ctx;
-    p->source = buf_create(ctx->arena);
-    p->header = buf_create(ctx->arena);
-    Buf summary = buf_create(ctx->arena);
-    spec_summary(&summary, p->c->spec);
-    EmitInfo info = {.spec_path = p->c->spec->path,
-                     .summary = summary.data,
-                     .version = SINTER_VERSION,
-                     .data_dir = paths_data_dir(ctx->arena),
-                     .bos = (int)p->c->spec->bos,
-                     .eos = (int)p->c->spec->eos};
-    return emit_source(p->plan, &info, &p->source) && emit_header(p->plan, &info, &p->header);
+    const ModelSpec *spec = p->c->spec;
+    Arena *a = p->c->ctx->arena;
+    Buf summary = buf_create(a);
+    spec_summary(&summary, spec);
+    EmitOptions options = {.version = SINTER_VERSION,
+                           .spec_path = spec->path,
+                           .spec_summary = summary.data,
+                           .bos_id = (int)spec->bos,
+                           .eos_id = (int)spec->eos};
+    p->source = buf_create(a);
+    p->header = buf_create(a);
+    return emit_c(p->plan, &options, paths_data_dir(a), &p->source, &p->header);
 }
 
 const char *program_dir(const Program *p)
@@ -162,6 +162,15 @@ bool program_write(Program *p, const char *dir)
 /* ---- weights
  * ------------------------------------------------------------------------------------- */
 
+/* "c avx512, int4/128": what the weights were packed for, in words. */
+static const char *layout_words(const Program *p)
+{
+    Arena *a = p->c->ctx->arena;
+    Buf summary = buf_create(a);
+    spec_summary(&summary, p->c->spec);
+    return arena_printf(a, "%s %s, %s", p->c->target->name, p->c->target->isa->name, summary.data);
+}
+
 bool program_pack(Program *p, const char *dir)
 {
     const Options *o = p->c->o;
@@ -171,10 +180,11 @@ bool program_pack(Program *p, const char *dir)
     const char *out = dir ? program_file(p, dir, ".weights") : o->output;
     PackRequest r = {.ctx = p->c->ctx,
                      .spec = p->c->spec,
-                     .weights = p->plan->weights,
-                     .layout = plan_layout_words(p->plan),
+                     .plan = p->plan->weights,
+                     .layout = layout_words(p),
                      .checkpoint = o->weights,
-                     .random_seed = (uint64_t)o->random,
+                     .seed = (uint64_t)o->random,
+                     .progress = stderr,
                      .output = out ? out : program_file(p, ".", ".weights")};
     return pack_write(&r);
 }
@@ -255,7 +265,7 @@ static bool spec_of_folder(Ctx *ctx, Options *o)
         return false;
     }
     Buf b = buf_create(ctx->arena);
-    spec_write(&b, ctx, &spec);
+    spec_write(&b, &spec);
     const char *path = path_join(
         ctx->arena, dir,
         arena_printf(ctx->arena, "%016llx.yaml", (unsigned long long)XXH3_64bits(b.data, b.len)));
