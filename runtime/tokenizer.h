@@ -32,17 +32,19 @@ enum TokenizerSpecialFlags {
 };
 enum TokenizerStep {
     STEP_NFC = 1,         /* utf8proc */
-    STEP_PREPEND = 2,     /* put a before the text (when it is not empty) */
+    STEP_PREPEND = 2,     /* put a before every piece; flags 1: not when it begins with a already */
     STEP_REPLACE = 3,     /* every a becomes b */
     STEP_SPLIT_REGEX = 4, /* PCRE2, UTF + UCP; matches and gaps are pieces (behaviour "isolated") */
     STEP_DIGITS = 5,      /* flags 1: each digit alone */
-    STEP_PREFIX_SPACE = 6, /* a space before the first piece unless there is one */
+    STEP_PREFIX_SPACE =
+        6, /* a space before a section's first piece unless it begins with white space */
     STEP_NFKC = 7,
     STEP_NFD = 8,
     STEP_NFKD = 9,
     STEP_LOWERCASE = 10,
-    STEP_PREPEND_FIRST =
-        11, /* Metaspace prepend_scheme "first": put a before the first section only */
+    /* Metaspace prepend_scheme "first": put a before the first section only, unless it begins with
+       it */
+    STEP_PREPEND_FIRST = 11,
 };
 
 typedef struct Tokenizer Tokenizer;

@@ -1,0 +1,143 @@
+/* tokens.c - ids in, logits or ids out: the interface for tests and tools, no tokenizer involved.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "output.h"
+
+typedef struct Ids {
+    int32_t *id;
+    size_t n;
+} Ids;
+
+static SinterStatus read_ids(Sinter *s, const char *path, Ids *ids)
+{
+    char *data;
+    size_t bytes;
+    SinterStatus status = input_read(path, &data, &bytes, &s->error);
+    if (status)
+        return status;
+    *ids = (Ids){(int32_t *)(void *)data, bytes / 4};
+    if (bytes % 4)
+        return message_set(&s->error, SINTER_BAD_INPUT,
+                           "%s has %zu bytes, not a multiple of 4: raw int32 ids are expected",
+                           path, bytes);
+    if (bytes == 0)
+        return message_set(&s->error, SINTER_BAD_INPUT, "%s is empty: at least one id is needed",
+                           path);
+    return SINTER_OK;
+}
+
+/* ---- logits ---------------------------------------------------------------------------------- */
+
+typedef struct Writer {
+    Output out;
+    size_t row_bytes;
+} Writer;
+
+static void write_rows(void *user, size_t first, size_t n, const float *logits)
+{
+    (void)first;
+    Writer *w = user;
+    output_write(&w->out, logits, n * w->row_bytes);
+}
+
+/* Ids one by one, each a step of all sequences; the logits of sequence `which` are written. */
+static SinterStatus decode_and_write(Sinter *s, SinterSequence *const *q, int n, int which,
+                                     const Ids *ids, Writer *w)
+{
+    int32_t id[SINTER_MAX_BATCH];
+    for (int k = 0; k < n; k++)
+        sinter_sequence_reset(q[k]);
+    for (size_t i = 0; i < ids->n; i++) {
+        for (int k = 0; k < n; k++)
+            id[k] = ids->id[i];
+        SinterStatus status = sinter_step(q, id, n);
+        if (status)
+            return status;
+        write_rows(w, i, 1, sinter_logits(q[which]));
+    }
+    (void)s;
+    return SINTER_OK;
+}
+
+static SinterStatus write_all(Sinter *s, const CliArgs *a, SinterSequence *const *q, const Ids *ids,
+                              Writer *w)
+{
+    if (!a->decode && a->batch == 1)
+        return engine_feed_each(q[0], ids->id, ids->n, write_rows, w);
+    SinterStatus status = SINTER_OK;
+    for (int k = 0; !status && k < a->batch; k++)
+        status = decode_and_write(s, q, a->batch, k, ids, w);
+    return status;
+}
+
+static SinterStatus write_logits(Sinter *s, const CliArgs *a, SinterSequence *const *q,
+                                 const Ids *ids)
+{
+    Writer w = {.row_bytes = (size_t)s->model->vocab * sizeof(float)};
+    SinterStatus status = output_open(&w.out, a->logits, &s->error);
+    if (status)
+        return status;
+    status = write_all(s, a, q, ids, &w);
+    if (!status)
+        return output_commit(&w.out, &s->error);
+    output_abort(&w.out);
+    return status;
+}
+
+/* ---- generation ------------------------------------------------------------------------------ */
+
+static SinterStatus feed(SinterSequence *q, const CliArgs *a, const Ids *ids)
+{
+    SinterStatus status = SINTER_OK;
+    if (!a->decode)
+        return sinter_feed(q, ids->id, ids->n);
+    for (size_t i = 0; !status && i < ids->n; i++)
+        status = sinter_feed(q, ids->id + i, 1);
+    return status;
+}
+
+static SinterStatus print_generated(SinterSequence *q, const CliArgs *a, const Ids *ids)
+{
+    SinterSampling sampling = {a->temperature, a->top_k, a->top_p, a->seed};
+    sinter_sequence_reset(q);
+    SinterStatus status = feed(q, a, ids);
+    for (int i = 0; !status && i < a->generate; i++) {
+        int32_t id = sinter_sample(q, &sampling);
+        if (id < 0)
+            return SINTER_DEFECT;
+        printf("%s%" PRId32, i ? " " : "", id);
+        if (i + 1 < a->generate)
+            status = sinter_feed(q, &id, 1);
+    }
+    putchar('\n');
+    return status;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static SinterStatus run(Sinter *s, const CliArgs *a, const Ids *ids)
+{
+    SinterSequence *q[SINTER_MAX_BATCH];
+    for (int k = 0; k < a->batch; k++)
+        if (!(q[k] = sinter_sequence(s)))
+            return SINTER_ENVIRONMENT;
+    SinterStatus status = a->logits ? write_logits(s, a, q, ids) : SINTER_OK;
+    if (!status && a->generate >= 0)
+        status = print_generated(q[0], a, ids);
+    return status;
+}
+
+SinterStatus tokens_run(Sinter *s, const CliArgs *a)
+{
+    Ids ids = {0};
+    SinterStatus status = read_ids(s, a->tokens, &ids);
+    if (!status)
+        status = run(s, a, &ids);
+    free(ids.id);
+    return status;
+}
