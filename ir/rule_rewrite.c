@@ -49,7 +49,7 @@ static const Expr *build_expr(Rewriter *w, Op *op, const RuleTerm *t);
 static const Expr *leaf(Rewriter *w, Op *op, ValueId v, Span at)
 {
     if (v == VALUE_ABSENT) {
-        fail(w, at, "the optional operand is absent here: guard it with present() in where");
+        fail(w, at, "the optional operand is absent here: let where ask for present(..) == 1");
         return NULL;
     }
     int i = ir_expr_operand(op, v);
@@ -356,7 +356,8 @@ static bool leave_out(Rewriter *w, const RuleLine *l)
 {
     for (int i = 0; i < l->n_results; i++) {
         if (is_output(w, l->result[i])) {
-            return fail(w, l->src->at, "an operand of this line is absent: guard it in where");
+            return fail(w, l->src->at,
+                        "an operand of this line is absent: let where ask for present(..) == 1");
         }
     }
     define(w, l, 0);

@@ -144,19 +144,6 @@ static bool holds_same(const RuleSite *s, const RuleTerm *call, Buf *why)
     return a == b;
 }
 
-static bool has(const RuleSite *s, const RuleTerm *call)
-{
-    return arg_value(s, call, 0) != VALUE_ABSENT;
-}
-
-static bool holds_present(const RuleSite *s, const RuleTerm *call, Buf *why)
-{
-    if (!has(s, call)) {
-        buf_puts(why, "the optional operand is absent");
-    }
-    return has(s, call);
-}
-
 static bool made_by(const RuleSite *s, ValueId v, OpKind kind)
 {
     const Value *value = value_of(s, v);
@@ -345,6 +332,11 @@ static Quantity value_dim(const RuleSite *s, const RuleTerm *call)
     return inside ? quantity_integer(t->dim[i.number.i]) : (Quantity){0};
 }
 
+static Quantity value_present(const RuleSite *s, const RuleTerm *call)
+{
+    return quantity_integer(arg_value(s, call, 0) != VALUE_ABSENT);
+}
+
 static Quantity value_rank(const RuleSite *s, const RuleTerm *call)
 {
     const Type *t = arg_type(s, call);
@@ -389,7 +381,6 @@ const WhereFn where_fns[] = {
     PREDICATE(single_use, "v+", "each value is read exactly once (the function's results count)"),
     PREDICATE(const, "v+", "each value is a weight or computed from weights only"),
     PREDICATE(same, "vv", "both are the same value"),
-    PREDICATE(present, "v", "the optional operand is there"),
     PREDICATE(vector, "v+", "each value has rank 1"),
     PREDICATE(float, "v+", "each value has a floating dtype"),
     PREDICATE(int8, "v+", "each value has dtype i8"),
@@ -405,6 +396,7 @@ const WhereFn where_fns[] = {
     FUNCTION(cols, "v", "the last dim (a vector's length)"),
     FUNCTION(dim, "vn", "one dim, counted from 0"),
     FUNCTION(rank, "v", "how many dims"),
+    FUNCTION(present, "v", "1 when the optional operand is there, else 0"),
     FUNCTION(uses, "v", "how often the value is read"),
     FUNCTION(dtype, "v", "f32, bf16, f16, i32, i8, u8 or u4"),
     FUNCTION(shape, "v", "the dims, compared as a whole"),
