@@ -14,6 +14,8 @@ const Pass passes[] = {
     {.name = "norm_fold",
      .summary = "a norm's gain goes into the next weights, 1/rms into their epilogue",
      .rules = "norm_gain norm_row_scale"},
+    /* every consumer got its own copy of the norm without gain: merge_matmul wants equal operands */
+    {.name = "cse", .summary = "equal operators are computed once", .run = pass_cse},
     {.name = "quantize",
      .summary = "the spec's quantisation scheme, as operators on weights and activations",
      .lossy = true,

@@ -9,8 +9,8 @@
  * scales, the form of the epilogue, group and zero of the quantised slots, the result's dtype. As
  * no operand of one can then depend on the result of another, no cycle arises. A gate/up pair that
  * feeds act(gate) * up stays apart under the strategy mlp = none. Up to three at a time, in order
- * of first appearance. Requires: dequants folded as far as they go. Keeps: order (sorted), names of
- * results. */
+ * of their weights' declaration. Requires: dequants folded as far as they go. Keeps: order
+ * (sorted), names of results. */
 #include <string.h>
 
 #include "ir/pass.h"
@@ -174,6 +174,37 @@ static bool is_glu_pair(const Func *f, const Op *a, const Op *b)
 /* ---- grouping -----------------------------------------------------------------------------------
  */
 
+/* Where the weights behind constant v were declared: the first of them. */
+static ValueId declared_at(const Func *f, ValueId v)
+{
+    if (f->value[v].kind != VALUE_RESULT) {
+        return v;
+    }
+    const Op *op = &f->op[f->value[v].def];
+    ValueId first = v;
+    for (int i = 0; i < op->n_in; i++) {
+        ValueId at = op->in[i] == 0 ? first : declared_at(f, op->in[i]);
+        first = at < first ? at : first;
+    }
+    return first;
+}
+
+/* q, k, v in the order of the signature, whatever order earlier rewrites left them in. */
+static void sort_by_declaration(const Func *f, Group *g)
+{
+    for (int i = 1; i < g->n; i++) {
+        for (int k = i; k > 0; k--) {
+            ValueId a = declared_at(f, f->op[g->op[k - 1]].in[MATMUL_W]);
+            ValueId b = declared_at(f, f->op[g->op[k]].in[MATMUL_W]);
+            if (b < a) {
+                OpId swap = g->op[k];
+                g->op[k] = g->op[k - 1];
+                g->op[k - 1] = swap;
+            }
+        }
+    }
+}
+
 /* The matmuls that can join `first`; those that cannot are reported. */
 static Group collect(Func *f, OpId first, PassEnv *env)
 {
@@ -197,6 +228,7 @@ static Group collect(Func *f, OpId first, PassEnv *env)
             g.op[g.n++] = id;
         }
     }
+    sort_by_declaration(f, &g);
     return g;
 }
 
