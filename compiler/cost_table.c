@@ -1,4 +1,5 @@
 /* cost_table.c - the roofline of every kernel as a table. */
+#include <math.h>
 #include <string.h>
 
 #include "compiler/inspect.h"
@@ -34,7 +35,7 @@ static void print_row(Buf *b, const Func *f, const Op *op, const Device *d, int6
     double seconds = cost_op_seconds(f, op, kv_len, d);
     bool memory = balance <= 0 || (double)f->module->tokens < balance;
     buf_printf(b, " %10.2f %-10s", seconds * 1e6, memory ? "memory" : "arithmetic");
-    if (balance > 0) {
+    if (balance > 0 && isfinite(balance)) {
         buf_printf(b, " T >= %.0f", balance);
     }
     buf_puts(b, "\n");

@@ -190,8 +190,8 @@ void mlp_traffic_print(Buf *b, const char *strategy, const MlpTraffic *t)
         buf_printf(b, "  %-12s %%%-14s %12.0f %12.0f\n", i ? "" : strategy, t->data[i].name,
                    t->data[i].written, t->data[i].read);
     }
-    buf_printf(b, "  %-12s %-15s %25.0f bytes in %d kernels\n", t->n ? "" : strategy, "sum", t->sum,
-               t->kernels);
+    buf_printf(b, "  %-12s %-15s %25.0f bytes in %d kernel%s\n", t->n ? "" : strategy, "sum",
+               t->sum, t->kernels, t->kernels == 1 ? "" : "s");
 }
 
 /* ---- views ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ static const char page_head[] =
     "body{margin:0;font:14px/1.45 system-ui,sans-serif;color:#1f2328}\n"
     "header{padding:14px 20px;border-bottom:1px solid var(--line)}h1{font-size:19px;margin:0}\n"
     "h2{font-size:16px;margin:26px 20px 8px}header p{margin:4px 0 0;color:var(--dim)}\n"
-    ".panes{display:grid;grid-template-columns:270px 1fr;border-bottom:1px solid var(--line)}\n"
+    ".panes{display:grid;grid-template-columns:330px 1fr;border-bottom:1px solid var(--line)}\n"
     "nav{border-right:1px solid var(--line);padding:8px 0;max-height:640px;overflow:auto}\n"
     "nav button{display:flex;width:100%;justify-content:space-between;border:0;background:none;"
     "padding:5px 20px;font:inherit;text-align:left;cursor:pointer}\n"
@@ -84,7 +84,8 @@ static void put_nav(const Inspection *in, Buf *b)
         } else if (step_same(in, i)) {
             buf_puts(b, "no change");
         } else {
-            buf_printf(b, "%d changes, %d kernels", s->changes, s->cost.launches);
+            buf_printf(b, "%d change%s, %d kernels", s->changes, s->changes == 1 ? "" : "s",
+                       s->cost.launches);
         }
         buf_puts(b, "</small></button>\n");
     }
@@ -111,8 +112,8 @@ static void put_ledger_row(const LedgerEntry *e, Buf *b)
 {
     double before = e->before.weight_bytes + e->before.read_bytes + e->before.write_bytes;
     double after = e->after.weight_bytes + e->after.read_bytes + e->after.write_bytes;
-    buf_printf(b, "<tr%s><td>%s</td><td>@%s %%%s</td><td>", e->fired ? "" : " class=\"no\"",
-               e->rule, e->func, e->site);
+    buf_printf(b, "<tr%s><td>%s</td><td>@%s%s%s</td><td>", e->fired ? "" : " class=\"no\"", e->rule,
+               e->func, e->site ? " %" : "", e->site ? e->site : "");
     if (e->fired) {
         buf_puts(b, "<span class=\"yes\">fired</span>");
         buf_printf(b, "</td><td class=\"n\">%d &rarr; %d</td><td class=\"n\">%.0f</td>",
