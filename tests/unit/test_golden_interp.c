@@ -1,5 +1,6 @@
-/* Importer, builder and interpreter against logits that Hugging Face transformers computed
- * (tests/golden): no passes and no generated code in between. */
+/* Importer, builder and interpreter against the logits in tests/golden, which Hugging Face
+ * transformers computed (opt_post: tools/make_opt_postnorm.py): no passes and no generated code in
+ * between. */
 #include "unit.h"
 
 #include <math.h>
@@ -160,8 +161,8 @@ static void check_family(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FAMILY(llama2), FAMILY(llama3), FAMILY(mistral), FAMILY(qwen2),
-        FAMILY(qwen3),  FAMILY(phi3),   FAMILY(gpt2),    FAMILY(opt),
+        FAMILY(llama2), FAMILY(llama3), FAMILY(mistral), FAMILY(qwen2),    FAMILY(qwen3),
+        FAMILY(phi3),   FAMILY(gpt2),   FAMILY(opt),     FAMILY(opt_post),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
