@@ -182,7 +182,10 @@ static bool eval_key(Evaluation *e, int k);
 
 static bool report_cycle(const Evaluation *e, int k, Span at)
 {
-    diag_error(e->ctx->diag, at, "'%s' depends on itself", e->t->key[k].path);
+    int innermost = e->busy[e->n_busy - 1];
+    bool in_default = !e->raw->value[innermost].given;
+    diag_error(e->ctx->diag, in_default ? default_blame(e, innermost) : at,
+               "'%s' depends on itself", e->t->key[k].path);
     for (int i = e->n_busy - 1; i >= 0 && e->busy[i] != k; i--) {
         int through = e->busy[i];
         if (e->raw->value[through].given) {
@@ -269,8 +272,10 @@ static bool is_nothing(const RawText *t)
 static bool fail_nothing(const Evaluation *e, int k)
 {
     const RawValue *v = &e->raw->value[k];
-    return diag_error(e->ctx->diag, v->at.hi > v->at.lo ? v->at : v->key,
-                      "'%s' has no value; leave the key out for its default", e->t->key[k].path);
+    bool required = e->t->key[k].def == NULL;
+    return diag_error(e->ctx->diag, v->at.hi > v->at.lo ? v->at : v->key, "'%s' has no value; %s",
+                      e->t->key[k].path,
+                      required ? "it must be given" : "leave the key out for its default");
 }
 
 static bool eval_text(Evaluation *e, const RawText *t, FormulaValue *out)
@@ -412,13 +417,16 @@ static bool report_missing(Evaluation *e)
 {
     Buf b = buf_create(e->ctx->arena);
     int n = 0;
+    bool known_parts = e->t->parts_key < 0 || e->state[e->t->parts_key] == STATE_DONE;
     for (int k = 0; k < e->t->n_keys; k++) {
         if (is_required(e, k) && !e->raw->value[k].given) {
-            buf_printf(&b, "%s%s", n++ == 0 ? "" : ", ", e->t->key[k].path);
             e->state[k] = STATE_FAILED;
+            if (known_parts || e->t->key[k].need == SPEC_NEED_ALWAYS) {
+                buf_printf(&b, "%s%s", n++ == 0 ? "" : ", ", e->t->key[k].path);
+            }
         }
     }
-    return n == 0 || e->raw->partial ||
+    return n == 0 ||
            diag_error(e->ctx->diag, e->raw->top, "missing key%s: %s", n == 1 ? "" : "s", b.data);
 }
 
@@ -450,16 +458,28 @@ static bool eval_all(Evaluation *e)
     for (int k = 0; k < e->t->n_keys; k++) {
         ok = (!is_used(e, k) || eval_key(e, k)) && ok;
     }
-    return ok && !e->raw->partial;
+    return ok;
 }
 
 /* ---- overrides ---- */
+
+static bool report_unknown_override(Ctx *ctx, const SpecTable *t, const char *name)
+{
+    const char **known = ARENA_ARRAY(ctx->arena, const char *, t->n_keys);
+    for (int k = 0; k < t->n_keys; k++) {
+        known[k] = t->key[k].path;
+    }
+    const char *near = str_nearest(name, known, (size_t)t->n_keys);
+    return near != NULL ? diag_error(ctx->diag, (Span){0}, "unknown key '%s', did you mean '%s'?",
+                                     name, near)
+                        : diag_error(ctx->diag, (Span){0}, "unknown key '%s' of %s", name, t->what);
+}
 
 static bool apply_override(Ctx *ctx, const SpecTable *t, const SpecOverride *o, RawSpec *raw)
 {
     int k = spec_table_key(t, o->key);
     if (k < 0) {
-        return diag_error(ctx->diag, (Span){0}, "unknown key '%s'", o->key);
+        return report_unknown_override(ctx, t, o->key);
     }
     const char *line = arena_printf(ctx->arena, "%s: %s", o->key, o->value);
     size_t lead = strlen(o->key) + 2, n = strlen(line);
@@ -557,6 +577,9 @@ bool spec_table_read(Ctx *ctx, const SpecTable *t, const char *path, const char 
     }
     bool ok = spec_yaml_read(ctx, t, base, text, n, raw);
     ok = apply_overrides(ctx, t, overrides, n_overrides, raw) && ok;
+    if (raw->partial) {
+        return false; /* what was read may be cut off: values would be judged wrongly */
+    }
     return evaluate(ctx, t, raw, out) && ok;
 }
 

@@ -202,15 +202,34 @@ static void check_head(Check *c)
 
 /* ---- quantisation ---- */
 
-/* Groups cut the columns of a matrix without rest. */
-static void check_group(Check *c, int64_t columns, const char *what, SpecKey k)
+/* Groups cut the columns of every matrix without rest: one message names all that they do not cut.
+ */
+static void check_group(Check *c)
 {
-    int64_t group = c->s->quant_group;
-    if (group > 0 && columns % group != 0) {
-        COMPLAIN(c, KEY_QUANT_GROUP, k,
-                 "quant.group (%" PRId64 ") does not divide %s (%" PRId64
-                 "), the columns of a matrix",
-                 group, what, columns);
+    const ModelSpec *s = c->s;
+    const bool all = s->parts == SPEC_ALL;
+    const struct {
+        const char *name;
+        int64_t columns;
+    } cut[] = {
+        {"d_model", s->d_model},
+        {"d_ff", s->d_ff},
+        {"heads * head_dim", all ? s->heads * s->head_dim : 0},
+        {"embed_dim", all && s->embed_dim != s->d_model ? s->embed_dim : 0},
+    };
+    Buf b = buf_create(c->ctx->arena);
+    for (size_t i = 0; i < sizeof cut / sizeof cut[0] && s->quant_group > 0; i++) {
+        if (cut[i].columns % s->quant_group != 0) {
+            buf_printf(&b, "%s%s (%" PRId64 ")", b.len > 0 ? ", " : "", cut[i].name,
+                       cut[i].columns);
+        }
+    }
+    if (b.len > 0) {
+        COMPLAIN(c, KEY_QUANT_GROUP, KEY_QUANT_WEIGHTS,
+                 "quant.group (%" PRId64
+                 ") does not divide the columns of every matrix: %s; give a "
+                 "quant.group that does, or 0 for one scale per row",
+                 s->quant_group, b.data);
     }
 }
 
@@ -231,12 +250,7 @@ static void check_quant_weights(Check *c)
         COMPLAIN(c, KEY_QUANT_GROUP, KEY_QUANT_WEIGHTS,
                  "quant.group (%" PRId64 ") must be a multiple of 8", s->quant_group);
     }
-    check_group(c, s->d_model, "d_model", KEY_D_MODEL);
-    check_group(c, s->d_ff, "d_ff", KEY_D_FF);
-    if (s->parts == SPEC_ALL) {
-        check_group(c, s->heads * s->head_dim, "heads * head_dim", KEY_HEADS);
-        check_group(c, s->embed_dim, "embed_dim", KEY_EMBED_DIM);
-    }
+    check_group(c);
 }
 
 /* A float word can only repeat the dtype. */

@@ -24,7 +24,8 @@ typedef struct Reader {
     bool have_event;
     size_t mark_char, mark_byte; /* a place whose two counts are known */
     RawSpec *raw;
-    Span *group_at; /* [n_groups], hi = 0: not seen */
+    Span *group_at;     /* [n_groups], hi = 0: not seen */
+    bool *names_listed; /* [n_groups + 1], the last for the top: its keys were listed once */
     bool ok, stopped;
 } Reader;
 
@@ -64,8 +65,8 @@ static void report_yaml_error(Reader *r)
     }
     uint32_t at = offset_of(r, &y->problem_mark);
     diag_error(d, (Span){at, at + 1}, "%s", problem);
-    if (y->context != NULL) {
-        uint32_t from = offset_of(r, &y->context_mark);
+    uint32_t from = offset_of(r, &y->context_mark);
+    if (y->context != NULL && from != at) {
         diag_note(d, (Span){from, from + 1}, "%s that starts here", y->context);
     }
 }
@@ -197,6 +198,19 @@ static const char *key_elsewhere(const SpecTable *t, const char *name)
     return NULL;
 }
 
+/* ", allowed: a, b, c", the first time that it is asked for a mapping. */
+static const char *allowed_names(Reader *r, const char *prefix, const char *const *name, int n)
+{
+    int g = spec_table_group(r->table, prefix);
+    bool *listed = &r->names_listed[g >= 0 ? g : r->table->n_groups];
+    Buf all = buf_create(r->ctx->arena);
+    for (int i = 0; i < n && !*listed; i++) {
+        buf_printf(&all, "%s%s", i == 0 ? ", allowed: " : ", ", name[i]);
+    }
+    *listed = true;
+    return all.data;
+}
+
 static void report_unknown_key(Reader *r, const char *prefix, const RawText *key)
 {
     const char *name[MAX_NAMES];
@@ -204,10 +218,6 @@ static void report_unknown_key(Reader *r, const char *prefix, const RawText *key
     const char *where = prefix[0] != '\0' ? prefix : r->table->what;
     const char *near = str_nearest(key->text, name, (size_t)n);
     const char *other = key_elsewhere(r->table, key->text);
-    Buf all = buf_create(r->ctx->arena);
-    for (int i = 0; i < n; i++) {
-        buf_printf(&all, "%s%s", i == 0 ? "" : ", ", name[i]);
-    }
     r->ok = false;
     if (near != NULL) {
         diag_error(r->ctx->diag, key->at, "unknown key '%s' in %s, did you mean '%s'?", key->text,
@@ -216,8 +226,8 @@ static void report_unknown_key(Reader *r, const char *prefix, const RawText *key
         diag_error(r->ctx->diag, key->at, "unknown key '%s' in %s, there is '%s'", key->text, where,
                    other);
     } else {
-        diag_error(r->ctx->diag, key->at, "unknown key '%s' in %s, allowed: %s", key->text, where,
-                   all.data);
+        diag_error(r->ctx->diag, key->at, "unknown key '%s' in %s%s", key->text, where,
+                   allowed_names(r, prefix, name, n));
     }
 }
 
@@ -297,8 +307,9 @@ static void read_group(Reader *r, int g, Span key)
     } else {
         const char *name[MAX_NAMES];
         int n = children(r->table, group->path, name);
-        diag_error(r->ctx->diag, event_span(r), "'%s' is a mapping, like {%s: ...%s%s}",
-                   group->path, name[0], n > 1 ? ", " : "", n > 1 ? name[1] : "");
+        diag_error(r->ctx->diag, event_span(r), "'%s' is a mapping, like {%s: ...%s%s%s}",
+                   group->path, name[0], n > 1 ? ", " : "", n > 1 ? name[1] : "",
+                   n > 1 ? ": ..." : "");
         r->ok = false;
         skip_node(r);
     }
@@ -356,6 +367,7 @@ static void read_document(Reader *r)
         if (!r->stopped) {
             diag_error(r->ctx->diag, r->raw->top, "%s cannot be empty", r->table->what);
             r->ok = false;
+            r->stopped = true;
         }
         return;
     }
@@ -366,6 +378,7 @@ static void read_document(Reader *r)
         diag_error(r->ctx->diag, event_span(r), "%s is a mapping of keys to values, like name: x",
                    r->table->what);
         r->ok = false;
+        r->stopped = true;
         return;
     }
     read_mapping(r, "");
@@ -373,6 +386,7 @@ static void read_document(Reader *r)
         diag_error(r->ctx->diag, event_span(r), "%s is one document, here a second one starts",
                    r->table->what);
         r->ok = false;
+        r->stopped = true;
     }
 }
 
@@ -409,6 +423,7 @@ bool spec_yaml_read(Ctx *ctx, const SpecTable *t, uint32_t base, const char *tex
     r.text = text + skip;
     r.n = n - skip;
     r.group_at = ARENA_ARRAY(ctx->arena, Span, t->n_groups);
+    r.names_listed = ARENA_ARRAY(ctx->arena, bool, t->n_groups + 1);
     if (!yaml_parser_initialize(&r.yaml)) {
         BUG("no memory for the YAML parser");
     }
