@@ -69,8 +69,9 @@ static Str site_of(const LedgerEntry *e)
 
 static void put_entry(Buf *b, const LedgerEntry *e, const int *width)
 {
-    buf_printf(b, "%-*s  @%-*s  %%%-*s  ", width[0], e->rule, width[1], e->func, width[2],
-               e->site == NULL ? "" : e->site);
+    const char *sigil = e->site == NULL ? " " : "%", *site = e->site == NULL ? "" : e->site;
+    buf_printf(b, "%-*s  @%-*s  %s%-*s  ", width[0], e->rule, width[1], e->func, sigil, width[2],
+               site);
     if (e->fired) {
         buf_puts(b, "fired  ");
         put_change(b, e);

@@ -14,7 +14,7 @@ const Pass passes[] = {
     {.name = "norm_fold",
      .summary = "a norm's gain goes into the next weights, 1/rms into their epilogue",
      .rules = "norm_gain norm_row_scale"},
-    /* every consumer got its own copy of the norm without gain: merge_matmul wants equal operands */
+    /* every consumer got a copy of the norm of its own: merge_matmul wants equal operands */
     {.name = "cse", .summary = "equal operators are computed once", .run = pass_cse},
     {.name = "quantize",
      .summary = "the spec's quantisation scheme, as operators on weights and activations",
@@ -402,27 +402,30 @@ static double try_strategy(const Module *m, const PassEnv *env, MlpFusion mlp)
     return cost_bytes(&c);
 }
 
-static bool has_glu(const Module *m)
+/* The first function that multiplies two activations, as act(gate) * up does; NULL when none does.
+ */
+static const Func *find_glu(const Module *m)
 {
     for (size_t i = 0; i < m->funcs.n; i++) {
         const Func *f = m->funcs.data[i];
         FOR_EACH_OP(f, id)
         {
             const Op *op = &f->op[id];
-            if (op->kind == OP_MUL && !f->value[op->out[0]].constant) {
-                return true;
+            if (op->kind == OP_MUL && !f->value[op->in[0]].constant &&
+                !f->value[op->in[1]].constant) {
+                return f;
             }
         }
     }
-    return false;
+    return NULL;
 }
 
-static void say_strategy(PassEnv *env, const Module *m, double epilogue, double elementwise)
+static void say_strategy(PassEnv *env, const Func *f, double epilogue, double elementwise)
 {
     bool timed = env->device != NULL;
     double unit = timed ? 1e6 : 1e-6;
     bool first = epilogue <= elementwise;
-    pass_refused(env, m->funcs.data[0], "glu", first ? "glu_elementwise" : "glu_epilogue", NULL,
+    pass_refused(env, f, "glu", first ? "glu_elementwise" : "glu_epilogue", NULL,
                  "mlp = auto takes %s: %.3f %s a step, %s would be %.3f",
                  first ? "epilogue" : "elementwise", (first ? epilogue : elementwise) * unit,
                  timed ? "us" : "MB", first ? "elementwise" : "epilogue",
@@ -431,13 +434,14 @@ static void say_strategy(PassEnv *env, const Module *m, double epilogue, double 
 
 bool pass_run_auto(Module **m, PassEnv *env)
 {
-    if (env->mlp == MLP_AUTO && has_glu(*m)) {
+    const Func *glu = env->mlp == MLP_AUTO ? find_glu(*m) : NULL;
+    if (glu != NULL) {
         double epilogue = try_strategy(*m, env, MLP_EPILOGUE);
         double elementwise = epilogue < 0 ? -1 : try_strategy(*m, env, MLP_ELEMENTWISE);
         if (elementwise < 0) {
             return false;
         }
-        say_strategy(env, *m, epilogue, elementwise);
+        say_strategy(env, glu, epilogue, elementwise);
         env->mlp = epilogue <= elementwise ? MLP_EPILOGUE : MLP_ELEMENTWISE;
     }
     return pass_run(*m, env, NULL, NULL);
