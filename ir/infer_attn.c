@@ -25,9 +25,12 @@ static bool want_heads(const Infer *c)
 static bool want_sequences(const Infer *c, int slot, int64_t tokens)
 {
     int64_t s = infer_in(c, slot)->dim[0];
-    return s == tokens || s == 1 ||
-           infer_fail(c, "%s is %s: it holds %lld sequences, expected 1 or %lld (tokens)",
-                      infer_operand(c, slot), infer_type_of(c, slot), (long long)s,
+    if (s == tokens || s == 1) {
+        return true;
+    }
+    const char *or_one = tokens == 1 ? "" : "1 or ";
+    return infer_fail(c, "%s is %s: it holds %lld sequences, expected %s%lld",
+                      infer_operand(c, slot), infer_type_of(c, slot), (long long)s, or_one,
                       (long long)tokens);
 }
 

@@ -222,7 +222,7 @@ int64_t infer_features(const Infer *c, int64_t rows)
         }
         if (n < 1 || n > rows || rows != 2 * infer_round_up(n, block)) {
             infer_fail(c,
-                       "%s has %lld rows, expected 2 * infer_round_up(n, interleave) for n = %lld, "
+                       "%s has %lld rows, expected 2 * round_up(n, interleave) for n = %lld, "
                        "interleave = %lld",
                        infer_operand(c, 1), (long long)rows, (long long)n, (long long)block);
             return -1;

@@ -207,9 +207,6 @@ Module *read_end(Reader *r)
         }
         return NULL;
     }
-    if (r->func != NULL) {
-        diag_error(diag_of(r), r->func->at, "@%s has no closing '}'", r->func->name);
-    }
     for (size_t i = 0; i < r->steps.n; i++) {
         Step step;
         if (resolve_step(r, &r->steps.data[i], &step)) {

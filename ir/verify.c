@@ -399,7 +399,7 @@ static bool check_step(Env *env, const Step *s)
         good = (!s->layered || check_layer_results(env, m->funcs.data[s->func[i]])) && good;
     }
     /* the second round sees what the first has left */
-    for (int round = 0; round < (s->repeat > 1 ? 2 : 1) && good; round++) {
+    for (int round = 0; round < (s->repeat > 1 ? 2 : 1) && (good || round == 0); round++) {
         for (int i = 0; i < s->n_funcs; i++) {
             good = env_run(env, m->funcs.data[s->func[i]]) && good;
         }
@@ -467,8 +467,8 @@ static bool check_schedule(Env *env)
     env_put(env, str_intern(m->ctx->strings, "pos"), ids);
     env->outside = true;
     bool good = true;
-    for (size_t i = 0; i < m->steps.n && good; i++) {
-        good = check_step(env, &m->steps.data[i]);
+    for (size_t i = 0; i < m->steps.n; i++) {
+        good = check_step(env, &m->steps.data[i]) && good;
     }
     for (size_t i = 0; i < m->funcs.n && good && m->steps.n > 0; i++) {
         good = check_states(env, m->funcs.data[i]);
