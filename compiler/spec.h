@@ -72,9 +72,7 @@ extern const SpecGroupInfo spec_groups[];
 extern const int n_spec_groups;
 
 const char *spec_word_text(SpecWord w);
-SpecWord spec_word_find(const char *text, size_t n); /* SPEC_NOTHING when there is none */
-int spec_key_find(const char *path);                 /* -1 when there is none */
-int spec_group_find(const char *path);
+SpecWord spec_word_find(const char *text, size_t n); /* SPEC_NOTHING: none */
 /* "rmsnorm, layernorm" from the words of a key. */
 const char *spec_words_list(Arena *a, const char *words);
 bool spec_word_allowed(const char *words, const char *text);

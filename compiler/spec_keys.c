@@ -37,26 +37,6 @@ SpecWord spec_word_find(const char *text, size_t n)
     return SPEC_NOTHING;
 }
 
-int spec_key_find(const char *path)
-{
-    for (int k = 0; k < KEY_COUNT; k++) {
-        if (strcmp(spec_keys[k].path, path) == 0) {
-            return k;
-        }
-    }
-    return -1;
-}
-
-int spec_group_find(const char *path)
-{
-    for (int g = 0; g < n_spec_groups; g++) {
-        if (strcmp(spec_groups[g].path, path) == 0) {
-            return g;
-        }
-    }
-    return -1;
-}
-
 const char *spec_words_list(Arena *a, const char *words)
 {
     Buf b = buf_create(a);
