@@ -208,14 +208,15 @@ static ValueId head_rows(Builder *b, const Attention *att, ValueId x, const char
         at_key(b, KEY_QK_NORM);
         ValueId in[2] = {x, vector(b, join(b, name, "_norm"), s->head_dim)};
         x = emit(b, OP_RMSNORM, in, 2, &(Attrs){.eps = s->norm_eps, .group = s->head_dim},
-                 join(b, name, "_n"));
+                 arena_printf(b->ctx->arena, "x%s_n", name));
     }
     if (s->position_kind == SPEC_ROPE) {
         at_key(b, KEY_ROPE_THETA);
         Attrs a = {.head_dim = s->head_dim,
                    .dims = s->rope_dims,
                    .style = name_of(b, spec_word_text(s->rope_style))};
-        x = emit(b, OP_ROPE, (ValueId[]){x, att->angles}, 2, &a, join(b, name, "_r"));
+        x = emit(b, OP_ROPE, (ValueId[]){x, att->angles}, 2, &a,
+                 arena_printf(b->ctx->arena, "x%s_r", name));
     }
     at_key(b, KEY_HEADS);
     return x;
@@ -242,14 +243,14 @@ static ValueId attention(Builder *b, const Attention *att, ValueId n)
     const ModelSpec *s = b->s;
     int64_t q_rows = s->heads * s->head_dim, kv_rows = s->kv_heads * s->head_dim;
     at_key(b, KEY_HEADS);
-    ValueId q = project(b, n, "q", q_rows, s->d_model, s->qkv_bias, "q");
-    ValueId k = project(b, n, "k", kv_rows, s->d_model, s->qkv_bias, "k");
-    ValueId v = project(b, n, "v", kv_rows, s->d_model, s->qkv_bias, "v");
+    ValueId q = project(b, n, "q", q_rows, s->d_model, s->qkv_bias, "xq");
+    ValueId k = project(b, n, "k", kv_rows, s->d_model, s->qkv_bias, "xk");
+    ValueId v = project(b, n, "v", kv_rows, s->d_model, s->qkv_bias, "xv");
     q = head_rows(b, att, q, "q");
     k = head_rows(b, att, k, "k");
     ValueId kc = append_rows(b, att, 0, k, "k");
     ValueId vc = append_rows(b, att, 1, v, "v");
-    return project(b, mix(b, att, q, kc, vc), "o", s->d_model, q_rows, s->out_bias, "o");
+    return project(b, mix(b, att, q, kc, vc), "o", s->d_model, q_rows, s->out_bias, "xo");
 }
 
 /* ---- MLP ---- */
