@@ -23,6 +23,9 @@ void progress_clear(void);
 /* Bytes as a JSON string, quotes included. */
 void json_string(const char *s);
 
+/* eval.c: the text's ids fed in windows; the sum of -log2 p(id) in *bits, over *ids ids. */
+SinterStatus eval_measure(Sinter *s, const CliArgs *a, const char *text, size_t bytes, double *bits,
+                          size_t *ids);
 /* eval.c: -log2 of the probability that softmax(logits) gives to id. */
 double eval_bits(const float *logits, int vocab, int32_t id);
 

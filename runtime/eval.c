@@ -91,7 +91,7 @@ static SinterStatus eval_tokenize(Eval *e, const char *text, size_t bytes)
     e->n = (size_t)n + lead;
     if (e->n < 2)
         return message_set(&s->error, SINTER_BAD_INPUT, "%s: %lld ids are too few to be predicted",
-                           e->args->eval_file, (long long)n);
+                           e->args->eval_file ? e->args->eval_file : "the text", (long long)n);
     e->ids = malloc(e->n * sizeof *e->ids);
     e->fed = malloc(e->window * sizeof *e->fed);
     size_t rows = (size_t)s->rows_max;
@@ -103,55 +103,83 @@ static SinterStatus eval_tokenize(Eval *e, const char *text, size_t bytes)
     return SINTER_OK;
 }
 
-static void print_result(const Eval *e, size_t bytes, double seconds)
-{
-    double per_byte = e->sum / (double)bytes, per_id = e->sum / (double)e->counted;
-    if (e->args->json) {
-        printf("{\"file\": ");
-        json_string(e->args->eval_file);
-        printf(", \"bytes\": %zu, \"tokens\": %zu, \"window\": %zu, \"bits_per_byte\": %.6f, "
-               "\"bits_per_token\": %.6f, \"perplexity\": %.6f, \"seconds\": %.3f}\n",
-               bytes, e->counted, e->window, per_byte, per_id, exp2(per_id), seconds);
-        return;
-    }
-    printf("%.4f bits per byte  (%zu bytes, %zu tokens in windows of %zu; %.4f bits per token, "
-           "perplexity %.3f; %.0f tokens/s)\n",
-           per_byte, bytes, e->counted, e->window, per_id, exp2(per_id),
-           seconds > 0 ? (double)e->counted / seconds : 0);
-}
-
-static SinterStatus eval_text(Eval *e, const char *text, size_t bytes)
+static SinterStatus eval_all(Eval *e, const char *text, size_t bytes)
 {
     SinterStatus status = eval_tokenize(e, text, bytes);
     SinterSequence *q = status ? NULL : sinter_sequence(e->s);
     if (!q)
         return status ? status : SINTER_ENVIRONMENT;
-    uint64_t start = sinter_now_ns();
     status = eval_windows(e, q);
-    if (status)
-        return status;
-    if (!isfinite(e->sum))
+    if (!status && !isfinite(e->sum))
         return message_set(&e->s->error, SINTER_DEFECT, "some logits are not numbers");
-    print_result(e, bytes, (double)(sinter_now_ns() - start) / 1e9);
-    return SINTER_OK;
+    return status;
+}
+
+static int window_of(const Sinter *s, const CliArgs *a)
+{
+    int most = sinter_context(s), usual = most > 1 ? most - 1 : 1;
+    return a->window ? a->window : usual;
+}
+
+SinterStatus eval_measure(Sinter *s, const CliArgs *a, const char *text, size_t bytes, double *bits,
+                          size_t *ids)
+{
+    if (a->window > sinter_context(s))
+        return message_set(&s->error, SINTER_BAD_INPUT,
+                           "--window %d is more than the context of %d", a->window,
+                           sinter_context(s));
+    Eval e = {.s = s, .args = a, .window = (size_t)window_of(s, a)};
+    SinterStatus status = eval_all(&e, text, bytes);
+    free(e.ids);
+    free(e.fed);
+    free(e.bits);
+    *bits = e.sum;
+    *ids = e.counted;
+    return status;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+typedef struct Result {
+    size_t bytes, ids;
+    int window;
+    double bits, seconds;
+} Result;
+
+static void print_json(const CliArgs *a, const Result *r)
+{
+    printf("{\"file\": ");
+    json_string(a->eval_file);
+    printf(", \"bytes\": %zu, \"tokens\": %zu, \"window\": %d, \"bits_per_byte\": %.6f, "
+           "\"bits_per_token\": %.6f, \"perplexity\": %.6f, \"seconds\": %.3f}\n",
+           r->bytes, r->ids, r->window, r->bits / (double)r->bytes, r->bits / (double)r->ids,
+           exp2(r->bits / (double)r->ids), r->seconds);
+}
+
+static void print_text(const Result *r)
+{
+    double per_id = r->bits / (double)r->ids;
+    printf("%.4f bits per byte  (%zu bytes, %zu tokens in windows of %d; %.4f bits per token, "
+           "perplexity %.3f; %.0f tokens/s)\n",
+           r->bits / (double)r->bytes, r->bytes, r->ids, r->window, per_id, exp2(per_id),
+           r->seconds > 0 ? (double)r->ids / r->seconds : 0);
 }
 
 SinterStatus eval_run(Sinter *s, const CliArgs *a)
 {
-    int most = sinter_context(s);
-    int usual = most > 1 ? most - 1 : 1;
-    if (a->window > most)
-        return message_set(&s->error, SINTER_BAD_INPUT,
-                           "--window %d is more than the context of %d", a->window, most);
-    Eval e = {.s = s, .args = a, .window = (size_t)(a->window ? a->window : usual)};
     char *text = NULL;
-    size_t bytes = 0;
-    SinterStatus status = input_read(a->eval_file, &text, &bytes, &s->error);
+    Result r = {.window = window_of(s, a)};
+    SinterStatus status = input_read(a->eval_file, &text, &r.bytes, &s->error);
+    uint64_t start = sinter_now_ns();
     if (!status)
-        status = eval_text(&e, text, bytes);
+        status = eval_measure(s, a, text, r.bytes, &r.bits, &r.ids);
+    r.seconds = (double)(sinter_now_ns() - start) / 1e9;
     free(text);
-    free(e.ids);
-    free(e.fed);
-    free(e.bits);
-    return status;
+    if (status)
+        return status;
+    if (a->json)
+        print_json(a, &r);
+    else
+        print_text(&r);
+    return SINTER_OK;
 }
