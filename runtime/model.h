@@ -28,6 +28,7 @@ typedef struct SinterRun {
     int logits_wanted;         /* enum SinterLogits (prefill; decode always computes all) */
     int threads;
     SinterBarrier *barrier;
+    const float *input;                  /* models without @embed: activations in, [rows, d_model] */
     uint64_t *profile; /* NULL, or ns per model->steps[i], added by thread 0 */
 } SinterRun;
 

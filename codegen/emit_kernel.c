@@ -1,0 +1,667 @@
+/* emit_kernel.c - one kernel as text: its parameters, and the variables of its template.
+ *
+ * A parameter is named after its operand slot (x, w, gain); operands of an expression after their
+ * values. Pointers to activations are to the first row; a split part is a pointer into the row. */
+#include "codegen/emit_parts.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "compiler/base/file.h"
+#include "ir/slots.h"
+
+enum { MAX_COLUMN = 100 };
+
+/* ---- text
+ * ---------------------------------------------------------------------------------------------- */
+
+const char *emit_ctype(DType t)
+{
+    switch (t) {
+    case DT_F32:
+        return "float";
+    case DT_BF16:
+    case DT_F16:
+        return "uint16_t";
+    case DT_I32:
+        return "int32_t";
+    case DT_I8:
+        return "int8_t";
+    case DT_U8:
+    case DT_U4:
+        return "uint8_t";
+    case DT_NONE:
+    case DT_COUNT:
+        break;
+    }
+    BUG("dtype %d has no C type", (int)t);
+}
+
+/* Words that the templates and C use themselves. */
+static bool reserved(const char *s)
+{
+    static const char *const words[] = {
+        "acc",   "run",    "rows",   "thread", "threads", "kv",     "w",      "i",    "j",
+        "k",     "n",      "t",      "t0",     "t_end",   "left",   "unit",   "out",  "slice",
+        "end",   "to",     "from",   "float",  "int",     "double", "for",    "if",   "else",
+        "do",    "return", "char",   "long",   "short",   "const",  "static", "void", "while",
+        "case",  "break",  "switch", "enum",   "goto",    "struct", "union",  "auto", "inline",
+        "clock", "lap",    "head",   "tile",   "first",   "K",      "N",      "DIM",  "COLS",
+        "UNIT",  "UNITS",  "tiles",  "x",      "pos",     "row",
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(words[i], s) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Str emit_identifier(Ctx *ctx, const char *name)
+{
+    Buf b = buf_create(ctx->arena);
+    if (!isalpha((unsigned char)name[0])) {
+        buf_putc(&b, 'v');
+    }
+    for (const char *s = name; *s != '\0'; s++) {
+        buf_putc(&b, isalnum((unsigned char)*s) ? *s : '_');
+    }
+    if (reserved(b.data)) {
+        buf_puts(&b, "_in");
+    }
+    return str_intern(ctx->strings, b.data);
+}
+
+Str emit_shape(Ctx *ctx, const Type *t)
+{
+    Buf b = buf_create(ctx->arena);
+    buf_putc(&b, '(');
+    for (int i = 0; i < t->rank; i++) {
+        buf_printf(&b, "%s%lld", i > 0 ? ", " : "", (long long)t->dim[i]);
+    }
+    buf_putc(&b, ')');
+    if (t->layout.rows > 0) {
+        buf_printf(&b, " tile(%d, %d)", t->layout.rows, t->layout.cols);
+    }
+    return str_intern(ctx->strings, b.data);
+}
+
+Str emit_f32(Ctx *ctx, double x)
+{
+    Buf b = buf_create(ctx->arena);
+    buf_put_double(&b, x);
+    bool point = strpbrk(b.data, ".en") != NULL;
+    buf_puts(&b, point ? "f" : ".0f");
+    return str_intern(ctx->strings, b.data);
+}
+
+void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int indent, const char *tail)
+{
+    size_t column = (size_t)indent + strlen(head);
+    size_t under = column;
+    buf_puts(b, head);
+    for (size_t i = 0; i < n; i++) {
+        size_t width = strlen(item[i]) + (i + 1 < n ? 1 : strlen(tail));
+        if (i > 0 && column + 1 + width > MAX_COLUMN) {
+            buf_printf(b, "\n%*s", (int)under - (head[0] != '\0' ? indent : 0), "");
+            column = under;
+        } else if (i > 0) {
+            buf_putc(b, ' ');
+            column++;
+        }
+        buf_printf(b, "%s%s", item[i], i + 1 < n ? "," : tail);
+        column += width;
+    }
+}
+
+/* ---- parameters
+ * ------------------------------------------------------------------------------------------ */
+
+const KernelParam *emit_find_param(const KernelText *k, Str name)
+{
+    for (size_t i = 0; i < k->params.n; i++) {
+        if (strcmp(k->params.data[i].name, name) == 0) {
+            return &k->params.data[i];
+        }
+    }
+    return NULL;
+}
+
+static Str intern(const KernelText *k, const char *s)
+{
+    return str_intern(k->emit->ctx->strings, s);
+}
+
+static const Value *value_of(const KernelText *k, ValueId v)
+{
+    return &k->pf->func->value[v];
+}
+
+/* What the layer function passes for a place. */
+static Str place_argument(KernelText *k, const Place *p, const char *type)
+{
+    StrTable *s = k->emit->ctx->strings;
+    switch (p->kind) {
+    case PLACE_WEIGHT: {
+        const WeightTensor *t = &k->emit->plan->weights->tensors.data[p->index];
+        k->uses_layer = k->uses_layer || t->layered;
+        return str_internf(s, "(%s)(%s + %s)", type, t->layered ? "w" : "run->weights", t->symbol);
+    }
+    case PLACE_SCRATCH: {
+        Str name = emit_identifier(k->emit->ctx, plan_buffer(k->pf, p)->name);
+        return p->column == 0 ? name : str_internf(s, "%s + %lld", name, (long long)p->column);
+    }
+    case PLACE_TOKENS:
+        return intern(k, "run->tokens");
+    case PLACE_POS:
+        return intern(k, "run->pos");
+    case PLACE_INPUT:
+        return intern(k, "run->input");
+    case PLACE_LOGITS:
+        return intern(k, "run->logits");
+    case PLACE_CACHE:
+    case PLACE_NONE:
+        break;
+    }
+    BUG("a value of @%s has no place to pass", k->pf->func->name);
+}
+
+static void add_pointer(KernelText *k, const char *name, ValueId v, bool written)
+{
+    const Place *p = &k->pf->place[v];
+    StrTable *s = k->emit->ctx->strings;
+    KernelParam param = {.name = intern(k, name), .ir = value_of(k, v)->type, .stored = p->stored};
+    param.type = str_internf(s, "%s%s *", written ? "" : "const ", emit_ctype(p->stored));
+    param.shape = emit_shape(k->emit->ctx, param.ir);
+    param.stride = p->stride;
+    param.arg = place_argument(k, p, param.type);
+    vec_push(k->emit->ctx->arena, &k->params, param);
+}
+
+static void add_scalar(KernelText *k, const char *type, const char *name, const char *arg)
+{
+    KernelParam param = {.name = intern(k, name), .type = intern(k, type), .arg = intern(k, arg)};
+    vec_push(k->emit->ctx->arena, &k->params, param);
+}
+
+/* Operand of a slot, under the slot's name; nothing when absent. */
+static void add_slot(KernelText *k, int slot, const char *name)
+{
+    if (slot < k->op->n_in && k->op->in[slot] != 0) {
+        add_pointer(k, name, k->op->in[slot], false);
+    }
+}
+
+static void add_kv(KernelText *k)
+{
+    if (emit_find_param(k, "kv") == NULL) {
+        add_scalar(k, "uint8_t *const *", "kv", "run->kv");
+    }
+}
+
+/* A cache is passed as its offset in the memory of each sequence. */
+static void add_cache_at(KernelText *k, const char *name, int state, const Type *t)
+{
+    StrTable *s = k->emit->ctx->strings;
+    int64_t offset = plan_state_offset(k->pf->func, state);
+    add_kv(k);
+    k->uses_kv = true;
+    Str arg = offset == 0 ? intern(k, "kv_at") : str_internf(s, "kv_at + %lld", (long long)offset);
+    add_scalar(k, "size_t ", name, arg);
+    k->params.data[k->params.n - 1].stored = t->dtype;
+}
+
+static void add_cache(KernelText *k, const char *name, ValueId v)
+{
+    int state = k->pf->place[v].index;
+    const Func *f = k->pf->func;
+    add_cache_at(k, name, state, f->value[f->states.data[state]].type);
+}
+
+/* The scales of a cache: a slot of their own, or behind a dequant. */
+static bool add_cache_scale(KernelText *k, const char *name, ValueId cache, ValueId scale)
+{
+    int behind = k->pf->place[cache].scale_state;
+    const Func *f = k->pf->func;
+    if (scale != 0) {
+        add_cache(k, name, scale);
+    } else if (behind > 0) {
+        add_cache_at(k, name, behind - 1, f->value[f->states.data[behind - 1]].type);
+    }
+    return scale != 0 || behind > 0;
+}
+
+static bool mentions_input(const Expr *e, int i)
+{
+    return e != NULL && ((e->kind == EXPR_INPUT && e->input == i) || mentions_input(e->a, i) ||
+                         mentions_input(e->b, i));
+}
+
+/* Operands of the expression, each value once. */
+static void add_leaves(KernelText *k)
+{
+    for (int i = 0; i < k->op->n_in; i++) {
+        if (!mentions_input(k->expr, i)) {
+            continue;
+        }
+        for (int j = 0; j < i; j++) {
+            if (k->op->in[j] == k->op->in[i] && k->leaf_param[j] != NULL) {
+                k->leaf_param[i] = k->leaf_param[j];
+            }
+        }
+        if (k->leaf_param[i] != NULL) {
+            continue;
+        }
+        Str name = emit_identifier(k->emit->ctx, value_of(k, k->op->in[i])->name);
+        while (emit_find_param(k, name) != NULL) {
+            name = str_internf(k->emit->ctx->strings, "%s_in", name);
+        }
+        k->leaf_param[i] = name;
+        add_pointer(k, name, k->op->in[i], false);
+    }
+}
+
+static void add_threads(KernelText *k)
+{
+    add_scalar(k, "int ", "rows", "rows");
+    add_scalar(k, "int ", "thread", "thread");
+    add_scalar(k, "int ", "threads", "run->threads");
+}
+
+/* ---- variables of templates
+ * -------------------------------------------------------------------------------- */
+
+static void set_int(KernelText *k, const char *name, int64_t i)
+{
+    tmpl_set_int(&k->env, name, i);
+}
+
+static int64_t columns_of(const Type *t)
+{
+    int64_t n = 1;
+    for (int i = 1; i < t->rank; i++) {
+        n *= t->dim[i];
+    }
+    return n;
+}
+
+static int64_t result_columns(const KernelText *k)
+{
+    return columns_of(value_of(k, k->op->out[0])->type);
+}
+
+static void set_stored_columns(KernelText *k, int64_t columns)
+{
+    k->columns = columns;
+    k->ragged = columns % k->lanes != 0;
+    tmpl_set_bool(&k->env, "ragged", k->ragged);
+}
+
+static void setup_norm(KernelText *k)
+{
+    int64_t cols = columns_of(value_of(k, k->op->in[0])->type);
+    int64_t dim = k->op->a.group > 0 ? k->op->a.group : cols;
+    add_slot(k, 0, "x");
+    add_slot(k, 1, "gain");
+    set_int(k, "DIM", dim);
+    set_int(k, "GROUPS", cols / dim);
+    tmpl_set_string(&k->env, "eps", emit_f32(k->emit->ctx, k->op->a.eps));
+}
+
+static void setup_rmsnorm(KernelText *k)
+{
+    add_pointer(k, "out", k->op->out[0], true);
+    setup_norm(k);
+}
+
+static void setup_layernorm(KernelText *k)
+{
+    add_pointer(k, "out", k->op->out[0], true);
+    setup_norm(k);
+    add_slot(k, 2, "bias");
+}
+
+static void setup_rmsnorm_quant(KernelText *k)
+{
+    add_pointer(k, "codes", k->op->out[0], true);
+    add_pointer(k, "scales", k->op->out[1], true);
+    setup_norm(k);
+}
+
+static void setup_dequant(KernelText *k)
+{
+    int64_t cols = result_columns(k), scales = columns_of(value_of(k, k->op->in[1])->type);
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, 0, "code");
+    add_slot(k, 1, "scale");
+    set_int(k, "COLS", cols);
+    set_int(k, "DIM", cols / scales);
+}
+
+static void setup_embed(KernelText *k)
+{
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, EMBED_IDS, "ids");
+    add_slot(k, EMBED_W, "w");
+    add_slot(k, EMBED_W_SCALE, "w_scale");
+    add_slot(k, EMBED_W_ZERO, "w_zero");
+    set_int(k, "DIM", result_columns(k));
+}
+
+static void setup_matmul_common(KernelText *k, int first_scale)
+{
+    add_slot(k, MATMUL_X, "x");
+    add_slot(k, MATMUL_W, "w");
+    add_slot(k, first_scale, "w_scale");
+    add_slot(k, first_scale + 1, "w_zero");
+    add_slot(k, first_scale + 2, "x_scale");
+    k->expr = k->op->expr;
+    set_int(k, "K", columns_of(value_of(k, k->op->in[MATMUL_W])->type));
+    set_int(k, "MT", k->kernel->config.tokens);
+    set_int(k, "NT", k->kernel->config.tiles);
+}
+
+static void setup_matmul(KernelText *k)
+{
+    const KernelConfig *cfg = &k->kernel->config;
+    add_pointer(k, "out", k->op->out[0], true);
+    setup_matmul_common(k, MATMUL_W_SCALE);
+    add_leaves(k);
+    set_int(k, "N", result_columns(k));
+    set_int(k, "COLS", (int64_t)cfg->tiles / cfg->ways * k->lanes);
+    set_int(k, "UNITS", cfg->units);
+    tmpl_set_bool(&k->env, "blocked", cfg->tokens < k->phase->module->tokens);
+    set_stored_columns(k, result_columns(k));
+}
+
+static void set_style(KernelText *k)
+{
+    bool adjacent = k->op->a.style != NULL && strcmp(k->op->a.style, "adjacent") == 0;
+    tmpl_set_string(&k->env, "style", adjacent ? "adjacent" : "half");
+}
+
+static void set_heads(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    set_int(k, "HEADS", a->heads);
+    set_int(k, "KV_HEADS", a->kv_heads);
+    set_int(k, "HEAD_DIM", a->head_dim);
+}
+
+static void set_cache_type(KernelText *k, const char *variable, const char *param)
+{
+    tmpl_set_string(&k->env, variable, emit_ctype(emit_find_param(k, intern(k, param))->stored));
+}
+
+static void setup_qkv(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    bool straddles = a->head_dim % k->lanes != 0;
+    int64_t tiles =
+        straddles ? (a->head_dim + k->lanes - 2) / k->lanes + 1 : a->head_dim / k->lanes;
+    add_pointer(k, "q", k->op->out[0], true);
+    setup_matmul_common(k, QKV_W_SCALE);
+    add_cache(k, "k_cache", k->op->in[QKV_K_CACHE]);
+    add_cache(k, "v_cache", k->op->in[QKV_V_CACHE]);
+    add_slot(k, QKV_POS, "pos");
+    add_slot(k, QKV_ANGLES, "angles");
+    add_slot(k, QKV_Q_GAIN, "q_gain");
+    add_slot(k, QKV_K_GAIN, "k_gain");
+    add_leaves(k);
+    set_heads(k);
+    set_style(k);
+    set_cache_type(k, "k_type", "k_cache");
+    set_cache_type(k, "v_type", "v_cache");
+    set_stored_columns(k, (a->heads + 2 * a->kv_heads) * a->head_dim);
+    set_int(k, "N", k->columns);
+    set_int(k, "WIDTH", tiles * k->lanes);
+    set_int(k, "DIMS", a->dims);
+    tmpl_set_bool(&k->env, "straddles", straddles);
+    bool leafy = false;
+    for (int i = 0; i < k->op->n_in; i++) {
+        leafy = leafy || (k->leaf_param[i] != NULL && value_of(k, k->op->in[i])->type->rank < 2);
+    }
+    tmpl_set_bool(&k->env, "leafy", leafy);
+    tmpl_set_string(&k->env, "eps", emit_f32(k->emit->ctx, a->eps));
+}
+
+/* An elementwise operator is a map of one node. */
+static const Expr *map_expr(const KernelText *k)
+{
+    Arena *a = k->emit->ctx->arena;
+    if (k->op->kind == OP_MAP) {
+        return k->op->expr;
+    }
+    ExprKind kind = expr_of_op(k->op->kind);
+    const Expr *second = expr_arity(kind) > 1 ? expr_input(a, 1) : NULL;
+    return expr_node(a, kind, expr_input(a, 0), second);
+}
+
+static void setup_map(KernelText *k)
+{
+    add_pointer(k, "out", k->op->out[0], true);
+    k->expr = map_expr(k);
+    add_leaves(k);
+    set_int(k, "COLS", result_columns(k));
+    set_int(k, "UNIT", k->kernel->split.unit);
+    set_int(k, "UNITS", k->kernel->config.units);
+    set_stored_columns(k, result_columns(k));
+}
+
+static void setup_rope_angles(KernelText *k)
+{
+    double scale = k->op->a.scale;
+    bool scaled = scale > 0 && (scale < 1 || scale > 1);
+    Buf b = buf_create(k->emit->ctx->arena);
+    buf_put_double(&b, scale);
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, 0, "pos");
+    add_slot(k, 1, "freqs");
+    set_int(k, "HALF", value_of(k, k->op->in[1])->type->dim[0]);
+    tmpl_set_bool(&k->env, "scaled", scaled);
+    tmpl_set_string(&k->env, "scale", b.data);
+}
+
+static void setup_rope(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, 0, "x");
+    add_slot(k, 1, "angles");
+    set_int(k, "HEADS", result_columns(k) / a->head_dim);
+    set_int(k, "HEAD_DIM", a->head_dim);
+    set_int(k, "DIMS", a->dims > 0 ? a->dims : a->head_dim);
+    set_style(k);
+}
+
+static void setup_kv_append(KernelText *k)
+{
+    const Type *cache = value_of(k, k->op->in[0])->type;
+    add_slot(k, 1, "x");
+    add_slot(k, 2, "pos");
+    add_cache(k, "cache", k->op->in[0]);
+    set_int(k, "HEADS", cache->dim[2]);
+    set_int(k, "DIM", cache->rank > 3 ? cache->dim[3] : 1);
+    tmpl_set_string(&k->env, "x_type", emit_ctype(emit_find_param(k, intern(k, "x"))->stored));
+    set_cache_type(k, "c_type", "cache");
+}
+
+static double score_scale(const Attrs *a)
+{
+    return a->scale > 0 || a->scale < 0 ? a->scale : 1;
+}
+
+static void setup_attn_scores(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, 0, "q");
+    add_cache(k, "k_cache", k->op->in[1]);
+    tmpl_set_bool(&k->env, "k_scaled", add_cache_scale(k, "k_scale", k->op->in[1], 0));
+    add_slot(k, 2, "pos");
+    set_heads(k);
+    set_cache_type(k, "k_type", "k_cache");
+    set_int(k, "window", a->window);
+    tmpl_set_double(&k->env, "softcap", a->softcap);
+    tmpl_set_double(&k->env, "scale", score_scale(a));
+}
+
+static void setup_softmax(KernelText *k)
+{
+    const Type *t = value_of(k, k->op->in[0])->type;
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, 0, "x");
+    set_int(k, "DIM", t->dim[t->rank - 1]);
+    set_int(k, "ROWS", columns_of(t) / t->dim[t->rank - 1]);
+}
+
+static void setup_attn_mix(KernelText *k)
+{
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, 0, "p");
+    add_cache(k, "v_cache", k->op->in[1]);
+    tmpl_set_bool(&k->env, "v_scaled", add_cache_scale(k, "v_scale", k->op->in[1], 0));
+    add_slot(k, 2, "pos");
+    set_heads(k);
+    set_cache_type(k, "v_type", "v_cache");
+}
+
+/* LANES elements of a head from `p` + d; heads that are not whole vectors end with zeros. */
+static void set_head_load(KernelText *k, const char *variable, DType stored, const char *p)
+{
+    const char *kind = stored == DT_BF16  ? "_bf16"
+                       : stored == DT_F16 ? "_f16"
+                       : stored == DT_I8  ? "_i8"
+                                          : "";
+    bool padded = k->op->a.head_dim % k->lanes != 0;
+    tmpl_set_string(&k->env, variable,
+                    str_internf(k->emit->ctx->strings, "vec_load%s%s(%s + d%s)", kind,
+                                padded ? "_n" : "", p, padded ? ", HEAD_DIM - d" : ""));
+}
+
+enum { ATTENTION_BLOCK = 64 };
+
+static void setup_attention(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    ValueId k_scale = k->op->n_in > ATTN_K_SCALE ? k->op->in[ATTN_K_SCALE] : 0;
+    ValueId v_scale = k->op->n_in > ATTN_V_SCALE ? k->op->in[ATTN_V_SCALE] : 0;
+    add_pointer(k, "out", k->op->out[0], true);
+    add_slot(k, ATTN_Q, "q");
+    add_cache(k, "k_cache", k->op->in[ATTN_K]);
+    add_cache(k, "v_cache", k->op->in[ATTN_V]);
+    tmpl_set_bool(&k->env, "k_scaled", add_cache_scale(k, "k_scale", k->op->in[ATTN_K], k_scale));
+    tmpl_set_bool(&k->env, "v_scaled", add_cache_scale(k, "v_scale", k->op->in[ATTN_V], v_scale));
+    add_slot(k, ATTN_POS, "pos");
+    set_heads(k);
+    set_int(k, "GROUP", a->heads / a->kv_heads);
+    set_int(k, "BLOCK", ATTENTION_BLOCK);
+    set_cache_type(k, "k_type", "k_cache");
+    set_cache_type(k, "v_type", "v_cache");
+    set_head_load(k, "load_k", emit_find_param(k, intern(k, "k_cache"))->stored, "key");
+    set_head_load(k, "load_v", emit_find_param(k, intern(k, "v_cache"))->stored, "value");
+    set_head_load(k, "load_q", DT_F32, "query + g * HEAD_DIM");
+    bool padded = a->head_dim % k->lanes != 0;
+    tmpl_set_bool(&k->env, "padded", padded);
+    tmpl_set_string(&k->env, "width", padded ? "WIDTH" : "HEAD_DIM");
+    set_int(k, "WIDTH", (a->head_dim + k->lanes - 1) / k->lanes * k->lanes);
+    set_int(k, "window", a->window);
+    tmpl_set_double(&k->env, "softcap", a->softcap);
+    double scale = score_scale(a);
+    tmpl_set_double(&k->env, "score_scale", a->softcap > 0 ? scale / a->softcap : scale);
+}
+
+/* A returned value into the environment's buffer of that name. */
+static void setup_copy(KernelText *k)
+{
+    const Func *f = k->pf->func;
+    ValueId v = f->results.data[k->kernel->copy];
+    Str name = f->result_names.data[k->kernel->copy];
+    add_pointer(k, "x", v, false);
+    const Place *from = &k->pf->place[v];
+    KernelParam out = {.name = intern(k, "out"), .ir = value_of(k, v)->type};
+    out.stored = from->stored;
+    out.type = str_internf(k->emit->ctx->strings, "%s *", emit_ctype(from->stored));
+    out.shape = emit_shape(k->emit->ctx, out.ir);
+    out.stride = columns_of(out.ir);
+    bool output = true;
+    for (size_t i = 0; i < k->pf->buffers.n; i++) {
+        output = output && !(k->pf->buffers.data[i].shared && k->pf->buffers.data[i].name == name);
+    }
+    out.arg = output ? intern(k, "run->logits") : emit_identifier(k->emit->ctx, name);
+    vec_push(k->emit->ctx->arena, &k->params, out);
+    set_int(k, "COLS", columns_of(out.ir));
+}
+
+static const struct Setup {
+    const char *template;
+    void (*setup)(KernelText *k);
+} setups[] = {
+    {"rmsnorm", setup_rmsnorm},
+    {"layernorm", setup_layernorm},
+    {"row_rms", setup_rmsnorm},
+    {"rmsnorm_quant", setup_rmsnorm_quant},
+    {"quantize", setup_rmsnorm_quant},
+    {"dequant", setup_dequant},
+    {"embed", setup_embed},
+    {"matmul", setup_matmul},
+    {"matmul_qkv", setup_qkv},
+    {"map", setup_map},
+    {"rope_angles", setup_rope_angles},
+    {"rope", setup_rope},
+    {"kv_append", setup_kv_append},
+    {"attn_scores", setup_attn_scores},
+    {"softmax", setup_softmax},
+    {"attn_mix", setup_attn_mix},
+    {"attention", setup_attention},
+    {"copy", setup_copy},
+};
+
+static void setup(KernelText *k)
+{
+    for (size_t i = 0; i < sizeof setups / sizeof setups[0]; i++) {
+        if (strcmp(setups[i].template, k->kernel->config.template) == 0) {
+            setups[i].setup(k);
+            return;
+        }
+    }
+    BUG("template %s has no setup", k->kernel->config.template);
+}
+
+/* "float *out /\* (1, 4096) *\/, const float *x ..." behind "static void NAME(". */
+static Str param_list(const KernelText *k)
+{
+    Ctx *ctx = k->emit->ctx;
+    Str *item = ARENA_ARRAY(ctx->arena, Str, k->params.n);
+    for (size_t i = 0; i < k->params.n; i++) {
+        const KernelParam *p = &k->params.data[i];
+        item[i] = str_internf(ctx->strings, "%s%s%s%s%s", p->type, p->name,
+                              p->shape != NULL ? " /* " : "", p->shape != NULL ? p->shape : "",
+                              p->shape != NULL ? " */" : "");
+    }
+    Buf b = buf_create(ctx->arena);
+    emit_wrapped(&b, "", item, k->params.n, (int)(strlen("static void (") + strlen(k->symbol)), "");
+    return str_intern(ctx->strings, b.data);
+}
+
+bool emit_kernel_text(KernelText *k, Buf *out)
+{
+    Ctx *ctx = k->emit->ctx;
+    k->lanes = k->emit->plan->target->isa->lanes;
+    k->op = k->kernel->op != 0 ? &k->pf->func->op[k->kernel->op] : NULL;
+    k->params.n = 0;
+    k->env = (TmplEnv){.ctx = ctx, .user = k, .call = emit_host_call};
+    memset(k->leaf_param, 0, sizeof k->leaf_param);
+    setup(k);
+    add_threads(k);
+    tmpl_set_int(&k->env, "LANES", k->lanes);
+    tmpl_set_string(&k->env, "name", k->symbol);
+    tmpl_set_string(&k->env, "params", param_list(k));
+    if (k->expr != NULL || k->kernel->config.dot != NULL) {
+        tmpl_set_string(&k->env, "value", emit_value(k));
+        tmpl_set_string(&k->env, "leaves", emit_leaves(k));
+    }
+    const Tmpl *t = emit_template(k->emit, k->kernel->config.template);
+    return t != NULL && tmpl_expand(t, &k->env, out);
+}

@@ -1,0 +1,97 @@
+/* emit_parts.h - what the files of the emitter share; not for other layers.
+ *
+ *   emit.c          the order of the file, layer functions, entries
+ *   emit_kernel.c   one kernel: parameters, variables of its template
+ *   emit_host.c     functions that templates call: row, scalar, vec loads, dot, store ...
+ *   emit_expr.c     expression trees as C over vectors
+ *   emit_tables.c   SinterModel and its tables */
+#ifndef SINTER_CODEGEN_EMIT_PARTS_H
+#define SINTER_CODEGEN_EMIT_PARTS_H
+
+#include "codegen/emit.h"
+#include "codegen/tmpl.h"
+
+/* A parameter of a generated kernel. */
+typedef struct KernelParam {
+    Str name, type; /* "gain", "const uint16_t *" */
+    Str shape;      /* "(4096)", printed in a comment; NULL = none */
+    Str arg;        /* what the layer function passes */
+    const Type *ir; /* NULL: a scalar */
+    DType stored;
+    int64_t stride; /* elements from row to row */
+    int64_t offset_cols;
+} KernelParam;
+
+typedef struct LoadedTemplate {
+    Str name;
+    Tmpl *tmpl;
+} LoadedTemplate;
+
+/* A generated kernel that later phases may share. */
+typedef struct EmittedKernel {
+    Str func, purpose, symbol;
+    Str key; /* its text under a neutral name */
+    Str comment, text;
+    Buf users; /* phases that call it */
+} EmittedKernel;
+
+typedef struct EmittedDot {
+    Str name, text;
+} EmittedDot;
+
+typedef struct Emit {
+    Ctx *ctx;
+    const Plan *plan;
+    const EmitOptions *options;
+    const char *template_dir;
+    VEC(LoadedTemplate) templates;
+    VEC(EmittedKernel) kernels;
+    VEC(EmittedDot) dots;
+} Emit;
+
+/* One kernel of one phase on its way to text. */
+typedef struct KernelText {
+    Emit *emit;
+    const PlanPhase *phase;
+    const PlanFunc *pf;
+    const Kernel *kernel;
+    const Op *op; /* NULL: a copy */
+    Str symbol;
+    VEC(KernelParam) params;
+    const Expr *expr; /* NULL: acc itself */
+    Str leaf_param[IR_MAX_IN];
+    TmplEnv env;
+    int lanes;
+    int64_t
+        columns; /* of the output that an epilogue or map stores; "ragged" when not whole vectors */
+    bool ragged;
+    bool uses_layer, uses_kv; /* the layer function must pass w, kv */
+} KernelText;
+
+const Tmpl *emit_template(Emit *e, const char *name);
+/* The kernel's text under k->symbol; params are filled. False after a diagnostic. */
+bool emit_kernel_text(KernelText *k, Buf *out);
+const KernelParam *emit_find_param(const KernelText *k, Str name);
+const char *emit_ctype(DType t);
+/* A C identifier that collides with no name of the kernels. */
+Str emit_identifier(Ctx *ctx, const char *name);
+Str emit_shape(Ctx *ctx, const Type *t);
+/* "f(a, b)" broken behind commas so that no line passes 100 columns; lines after the first are
+ * indented by `indent`. */
+void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int indent,
+                  const char *tail);
+/* A float literal: 1e-05f. */
+Str emit_f32(Ctx *ctx, double x);
+
+/* Functions of templates (FormulaEnv.call); user = KernelText. */
+bool emit_host_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
+                    FormulaValue *out, bool *known);
+
+/* The kernel's expression over acc0, acc1 and the vectors v_NAME of its leaves. */
+Str emit_value(const KernelText *k);
+/* Declarations of the leaves' vectors at row t, column n. */
+Str emit_leaves(const KernelText *k);
+
+void emit_tables(Emit *e, Buf *b);
+
+#endif

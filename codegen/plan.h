@@ -1,0 +1,124 @@
+/* plan.h - the graph cut into kernels, with buffers, barriers, bytes and FLOPs.
+ *
+ *   module (phase, T) --> PlanPhase --> PlanFunc: kernel, [barrier], kernel, ...
+ *
+ * One kernel for each operator that is neither constant nor a view (split, cast between floats and
+ * the dequant of a cache are views: their readers do the work). Scratch memory of a phase:
+ *
+ *   [shared: values of the environment, x, angles ...][one function's temporaries, reused by all]
+ *
+ * Threads run a function from beginning to end, each its share of every kernel; `barrier_after`
+ * marks where another thread's result is needed. Every function ends synchronised. */
+#ifndef SINTER_CODEGEN_PLAN_H
+#define SINTER_CODEGEN_PLAN_H
+
+#include "codegen/target.h"
+#include "codegen/weights_plan.h"
+#include "ir/cost.h"
+
+typedef enum PlaceKind {
+    PLACE_NONE,    /* constants that only feed constants */
+    PLACE_WEIGHT,  /* index: tensor of the weights plan */
+    PLACE_SCRATCH, /* index: buffer of the function */
+    PLACE_CACHE,   /* index: state of the function */
+    PLACE_TOKENS,  /* run->tokens */
+    PLACE_POS,     /* run->pos */
+    PLACE_INPUT,   /* run->input: models without @embed */
+    PLACE_LOGITS,  /* run->logits */
+} PlaceKind;
+
+/* Where a value lives. */
+typedef struct Place {
+    PlaceKind kind;
+    DType stored; /* element type in memory */
+    int index;
+    int64_t column;  /* SCRATCH: its first column in the buffer's rows (split) */
+    int64_t stride;  /* elements from row to row */
+    int scale_state; /* CACHE of codes seen through dequant: state of the scales + 1; 0 = none */
+} Place;
+
+typedef struct PlanBuffer {
+    Str name;
+    DType stored;
+    int64_t rows, stride; /* elements */
+    int64_t bytes, offset;
+    bool shared;     /* lives in the environment */
+    int first, last; /* kernels between which it holds data */
+} PlanBuffer;
+
+/* How threads share a buffer: each unit of `unit` columns (or rows) belongs to one thread. */
+typedef enum SplitKind { SPLIT_NONE, SPLIT_ROWS, SPLIT_COLS } SplitKind;
+typedef struct SplitBy {
+    SplitKind kind;
+    int64_t unit, units;
+} SplitBy;
+
+typedef struct KernelConfig {
+    const char *template; /* file below the target's templates, without ".c" */
+    const char *dot;      /* matmul: family of the register block, NULL otherwise */
+    int tokens, tiles;    /* matmul: rows and tiles in a register block */
+    int ways;             /* matmul: 2 when gate and up rows alternate */
+    int64_t units;        /* matmul: blocks of `tiles` tiles, shared out to threads */
+    bool per_phase;       /* its text depends on T */
+} KernelConfig;
+
+typedef struct Kernel {
+    Str name;    /* "decode1_layer_ffn_up" */
+    Str purpose; /* "ffn_up" */
+    OpId op;     /* 0: copies result `copy` into the environment */
+    int copy;
+    KernelConfig config;
+    Str reason; /* why this variant, in words */
+    SplitBy split;
+    bool barrier_after;
+    Cost cost;               /* one call */
+    double kv_bytes_per_pos; /* cache bytes read for each position, one call */
+    int info;                /* index into the model's kernel table */
+} Kernel;
+
+typedef struct PlanFunc {
+    const Func *func;
+    Place *place; /* [n_values] */
+    VEC(PlanBuffer) buffers;
+    VEC(Kernel) kernels;
+    int calls; /* per step of the phase */
+} PlanFunc;
+
+typedef struct PlanPhase {
+    const Module *module;
+    Str name;            /* "decode1", "prefill64" */
+    VEC(PlanFunc) funcs; /* as in module->funcs */
+    VEC(PlanBuffer) shared;
+    int64_t scratch_bytes;
+    int head; /* the last step's function when it makes the logits, else -1 */
+} PlanPhase;
+
+/* Caches of one sequence: state s of the function at (step, slot) in repetition i lies at
+ * offset + i * stride + state_offset[s]. Inside: [kv_heads][context][head_dim], or
+ * [heads][context]. */
+typedef struct KvBlock {
+    int step, slot;
+    int64_t offset, stride;
+} KvBlock;
+
+typedef struct Plan {
+    Ctx *ctx;
+    const Target *target;
+    WeightsPlan *weights;
+    VEC(PlanPhase) phases; /* decode by T, then prefill */
+    VEC(KvBlock) kv;
+    int64_t kv_bytes, scratch_bytes;
+    int n_infos; /* kernels over all phases */
+} Plan;
+
+/* modules: after the passes; decode T ascending, then prefill. NULL after a diagnostic. */
+Plan *plan_build(Ctx *ctx, const Target *target, Module **modules, int n_modules);
+void plan_print(Buf *b, const Plan *p);
+
+/* Bytes of one sequence of state s of f, and where it starts in the function's block. */
+int64_t plan_state_bytes(const Func *f, int s);
+int64_t plan_state_offset(const Func *f, int s);
+/* The buffer of a PLACE_SCRATCH. */
+const PlanBuffer *plan_buffer(const PlanFunc *pf, const Place *p);
+
+#endif

@@ -1,0 +1,217 @@
+/* select.c - picks the kernel of an operator: the first line of kernels.def that fits, then the
+ * size of its register block.
+ *
+ * A matmul block is `tokens` rows of x by `tiles` tiles of weight rows, all accumulators in vector
+ * registers. Decode takes all T rows at once, so that every weight is read once; prefill takes 8.
+ */
+#include "codegen/select.h"
+
+#include <string.h>
+
+#include "ir/slots.h"
+
+typedef struct Choice {
+    const Target *target;
+    const Module *module;
+    const Func *func;
+    const Op *op;
+} Choice;
+
+typedef struct KernelDef {
+    OpKind op;
+    bool (*fits)(const Choice *c);
+    const char *template, *reason;
+} KernelDef;
+
+static bool always(const Choice *c)
+{
+    (void)c;
+    return true;
+}
+
+static const Type *type_in(const Choice *c, int slot)
+{
+    return c->op->in[slot] == 0 ? NULL : c->func->value[c->op->in[slot]].type;
+}
+
+static int scale_slot(const Op *op)
+{
+    return op->kind == OP_MATMUL_QKV ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
+}
+
+static bool same_layout(Layout a, Layout b)
+{
+    return a.rows == b.rows && a.cols == b.cols && a.sub == b.sub;
+}
+
+/* Scales and zero points of a whole tile can be loaded as one vector. */
+static bool scales_fit(const Choice *c, int slot)
+{
+    const Type *t = type_in(c, slot);
+    int lanes = c->target->isa->lanes;
+    if (t == NULL) {
+        return true;
+    }
+    return t->layout.rows == lanes ? t->layout.cols == 1 : t->dim[0] % lanes == 0;
+}
+
+static bool tiled_weights(const Choice *c)
+{
+    const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
+    Layout tile = c->target->tile[w->dtype];
+    bool codes = w->dtype == DT_I8 || w->dtype == DT_U4;
+    int64_t group = c->op->a.group;
+    int64_t interleave = c->op->a.interleave;
+    int slot = scale_slot(c->op);
+    bool plain_scale = c->op->in[slot] == 0 && c->op->in[slot + 2] == 0 && c->op->a.zero == 0;
+    return tile.rows > 0 && same_layout(w->layout, tile) && scales_fit(c, slot) &&
+           scales_fit(c, slot + 1) && (codes || (x->dtype != DT_I8 && plain_scale)) &&
+           (codes || group == 0) && group % tile.cols == 0 &&
+           (interleave == 0 || interleave == tile.rows);
+}
+
+static const KernelDef kernel_defs[] = {
+#define KERNEL(op, predicate, template, reason) {OP_##op, predicate, template, reason},
+#include "codegen/kernels.def"
+#undef KERNEL
+};
+
+/* ---- matmul: the register block
+ * ------------------------------------------------------------------- */
+
+static const char *dot_family(const Choice *c)
+{
+    DType w = type_in(c, MATMUL_W)->dtype;
+    bool codes_in = type_in(c, MATMUL_X)->dtype == DT_I8;
+    if (!tiled_weights(c)) {
+        return "any";
+    }
+    if (w == DT_I8) {
+        return codes_in ? "i8i8" : "i8";
+    }
+    if (w == DT_U4) {
+        return codes_in ? "u4i8" : "u4";
+    }
+    return dtype_name(w);
+}
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+enum { PREFILL_TOKENS = 8, MIN_UNITS = 16 };
+
+/* The most tiles that divide the number of tiles, fit the registers and leave work for threads. */
+static int tiles_in_block(const Choice *c, int tokens, int ways, int64_t n_tiles)
+{
+    int room = c->target->isa->registers / 2 / tokens;
+    int tiles = 4;
+    while (tiles > ways && (tiles > room || n_tiles % tiles != 0 || n_tiles / tiles < MIN_UNITS)) {
+        tiles /= 2;
+    }
+    return tiles;
+}
+
+static int tokens_in_block(const Choice *c)
+{
+    int t = c->module->tokens;
+    int most = c->target->isa->registers < 32 ? PREFILL_TOKENS / 2 : PREFILL_TOKENS;
+    while (t % most != 0 || (most > t)) {
+        most /= 2;
+    }
+    return c->module->phase == PHASE_PREFILL || t > PREFILL_TOKENS ? most : t;
+}
+
+static void configure_matmul(const Choice *c, Kernel *k)
+{
+    int lanes = c->target->isa->lanes;
+    const Type *w = type_in(c, MATMUL_W), *y = c->func->value[c->op->out[0]].type;
+    KernelConfig *cfg = &k->config;
+    cfg->dot = dot_family(c);
+    cfg->ways = c->op->a.interleave > 0 ? 2 : 1;
+    cfg->tokens = tokens_in_block(c);
+    cfg->per_phase = true;
+    int64_t columns = c->op->kind == OP_MATMUL_QKV ? w->dim[0] : y->dim[y->rank - 1];
+    int64_t n_tiles = ceil_div(columns, lanes) * cfg->ways;
+    cfg->tiles = tiles_in_block(c, cfg->tokens, cfg->ways, n_tiles);
+    cfg->units = n_tiles / cfg->tiles;
+    k->split = (SplitBy){SPLIT_COLS, lanes * cfg->tiles / cfg->ways, cfg->units};
+}
+
+/* Tiles of one head; a thread computes a head's tiles whole, so a tile across two heads twice. */
+static void configure_qkv(const Choice *c, Kernel *k)
+{
+    const Attrs *a = &c->op->a;
+    int lanes = c->target->isa->lanes;
+    configure_matmul(c, k);
+    int64_t head_tiles = a->head_dim % lanes == 0 ? a->head_dim / lanes : 1;
+    while (head_tiles % k->config.tiles != 0) {
+        k->config.tiles /= 2;
+    }
+    k->config.units = a->heads + 2 * a->kv_heads;
+    k->split = (SplitBy){SPLIT_NONE, 0, 0};
+}
+
+/* ---- elementwise: blocks of columns
+ * ----------------------------------------------------------------- */
+
+static void configure_map(const Choice *c, Kernel *k)
+{
+    const Type *y = c->func->value[c->op->out[0]].type;
+    int64_t unit = c->target->isa->lanes * 4;
+    k->config.units = ceil_div(y->dim[y->rank - 1], unit);
+    k->split = (SplitBy){SPLIT_COLS, unit, k->config.units};
+}
+
+static void configure(const Choice *c, Kernel *k)
+{
+    k->split = (SplitBy){SPLIT_ROWS, 1, 0};
+    switch ((int)c->op->kind) {
+    case OP_MATMUL:
+        configure_matmul(c, k);
+        break;
+    case OP_MATMUL_QKV:
+        configure_qkv(c, k);
+        break;
+    case OP_ATTENTION:
+    case OP_ATTN_SCORES:
+    case OP_ATTN_MIX:
+    case OP_SOFTMAX:
+        k->split = (SplitBy){SPLIT_NONE, 0, 0};
+        break;
+    default:
+        if ((op_flags(c->op->kind) & OPF_ELEMENT) != 0) {
+            configure_map(c, k);
+        }
+    }
+}
+
+bool select_kernel(Ctx *ctx, const Target *target, const Module *m, const Func *f, Kernel *k)
+{
+    const Op *op = &f->op[k->op];
+    Choice c = {.target = target, .module = m, .func = f, .op = op};
+    for (size_t i = 0; i < sizeof kernel_defs / sizeof kernel_defs[0]; i++) {
+        const KernelDef *def = &kernel_defs[i];
+        if (def->op == op->kind && def->fits(&c)) {
+            k->config.template = def->template;
+            k->reason = str_intern(ctx->strings, def->reason);
+            configure(&c, k);
+            return true;
+        }
+    }
+    return diag_error(ctx->diag, op->at, "target %s has no kernel for %s", target->name,
+                      op_name(op->kind));
+}
+
+void select_print(Buf *b, const KernelConfig *c)
+{
+    buf_puts(b, c->template);
+    if (c->dot != NULL) {
+        buf_printf(b, " %s, %d token%s x %d tile%s", c->dot, c->tokens, c->tokens == 1 ? "" : "s",
+                   c->tiles, c->tiles == 1 ? "" : "s");
+    }
+    if (c->units > 0) {
+        buf_printf(b, ", %lld units", (long long)c->units);
+    }
+}

@@ -1,0 +1,554 @@
+//# prelude.c - vectors of LANES floats and what the kernels need of them. `used(name)` is true when the
+//# program so far mentions the name outside of comments; the emitter expands this file until no
+//# further helper is wanted.
+//% if used("VecF")
+/* A vector of LANES floats, and its bits. */
+typedef float VecF __attribute__((vector_size(4 * LANES)));
+//% end
+//% if used("VecI")
+typedef int32_t VecI __attribute__((vector_size(4 * LANES)));
+//% end
+//% if used("VecU")
+typedef uint32_t VecU __attribute__((vector_size(4 * LANES)));
+//% end
+//% if used("VecH")
+typedef uint16_t VecH __attribute__((vector_size(2 * LANES)));
+//% end
+//% if used("VecB")
+typedef uint8_t VecB __attribute__((vector_size(LANES)));
+//% end
+
+//% if used("Slice")
+/* The share of one thread in n units. */
+typedef struct Slice {
+    int64_t begin, end;
+} Slice;
+
+static inline Slice slice_of(int64_t n, int thread, int threads)
+{
+    return (Slice){n * thread / threads, n * (thread + 1) / threads};
+}
+
+//% end
+//% if used("float_of_bits")
+static inline float float_of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+//% end
+//% if used("bits_of_float")
+static inline uint32_t bits_of_float(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+//% end
+//% if used("float_of_bf16")
+static inline float float_of_bf16(uint16_t h)
+{
+    return float_of_bits((uint32_t)h << 16);
+}
+
+//% end
+//% if used("bf16_of_float")
+/* To the nearest, ties to even. */
+static inline uint16_t bf16_of_float(float x)
+{
+    const uint32_t bits = bits_of_float(x);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+//% end
+//% if used("float_of_f16")
+static inline float float_of_f16(uint16_t h)
+{
+//% if avx512 || avx2
+    return _cvtsh_ss(h);
+//% else
+    /* The exponent is moved by a multiplication, which also normalises subnormal numbers. */
+    const float magnitude = float_of_bits((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
+    const uint32_t special = (h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
+    return float_of_bits(bits_of_float(magnitude) | special | (uint32_t)(h & 0x8000) << 16);
+//% end
+}
+
+//% end
+//% if used("f16_of_float")
+/* To the nearest, ties to even. */
+static inline uint16_t f16_of_float(float x)
+{
+//% if avx512 || avx2
+    return (uint16_t)_cvtss_sh(x, 0);
+//% else
+    const uint32_t sign = bits_of_float(x) >> 16 & 0x8000;
+    const uint32_t bits = bits_of_float(x) & 0x7fffffff;
+    if (bits >= 0x477ff000) {
+        return (uint16_t)(sign | (bits > 0x7f800000 ? 0x7e00 : 0x7c00));
+    }
+    if (bits < 0x38800000) {
+        /* Subnormal: the addition rounds at the right bit. */
+        const uint32_t sum = bits_of_float(float_of_bits(bits) + 0.5f);
+        return (uint16_t)(sign | (sum - 0x3f000000));
+    }
+    return (uint16_t)(sign | ((bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13));
+//% end
+}
+
+//% end
+//% if used("vec_splat")
+static inline VecF vec_splat(float x)
+{
+    return (VecF){${repeat("x", LANES)}};
+}
+
+//% end
+//% if used("veci_splat")
+static inline VecI veci_splat(int32_t x)
+{
+    return (VecI){${repeat("x", LANES)}};
+}
+
+//% end
+//% if used("vec_load")
+static inline VecF vec_load(const float *p)
+{
+    VecF v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+//% end
+//% if used("vec_store")
+static inline void vec_store(float *p, VecF v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+//% end
+//% if used("vec_load_n")
+/* The first n of LANES floats, zeros behind. */
+static inline VecF vec_load_n(const float *p, int64_t n)
+{
+    VecF v = {0};
+    memcpy(&v, p, n < LANES ? (size_t)n * sizeof *p : sizeof v);
+    return v;
+}
+
+//% end
+//% if used("vec_store_n")
+static inline void vec_store_n(float *p, VecF v, int64_t n)
+{
+    memcpy(p, &v, n < LANES ? (size_t)n * sizeof *p : sizeof v);
+}
+
+//% end
+//% if used("vec_of_halves")
+static inline VecU vec_of_halves(const uint16_t *p, int64_t n)
+{
+    VecH h = {0};
+    memcpy(&h, p, n < LANES ? (size_t)n * sizeof *p : sizeof h);
+    return __builtin_convertvector(h, VecU);
+}
+
+//% end
+//% if used("vec_load_bf16")
+static inline VecF vec_load_bf16(const uint16_t *p)
+{
+    VecH h;
+    memcpy(&h, p, sizeof h);
+    return (VecF)(__builtin_convertvector(h, VecU) << 16);
+}
+
+//% end
+//% if used("vec_load_bf16_n")
+static inline VecF vec_load_bf16_n(const uint16_t *p, int64_t n)
+{
+    return (VecF)(vec_of_halves(p, n) << 16);
+}
+
+//% end
+//% if used("vec_of_f16")
+static inline VecF vec_of_f16(VecH h)
+{
+//% if avx512
+    return (VecF)_mm512_cvtph_ps((__m256i)h);
+//% elif avx2
+    return (VecF)_mm256_cvtph_ps((__m128i)h);
+//% else
+    const VecU bits = __builtin_convertvector(h, VecU);
+    const VecF magnitude = (VecF)((bits & 0x7fff) << 13) * vec_splat(0x1p112f);
+    const VecU special = (VecU)((bits & 0x7c00) == 0x7c00) & 0x7f800000;
+    return (VecF)((VecU)magnitude | special | (bits & 0x8000) << 16);
+//% end
+}
+
+//% end
+//% if used("vec_load_f16")
+static inline VecF vec_load_f16(const uint16_t *p)
+{
+    VecH h;
+    memcpy(&h, p, sizeof h);
+    return vec_of_f16(h);
+}
+
+//% end
+//% if used("vec_load_f16_n")
+static inline VecF vec_load_f16_n(const uint16_t *p, int64_t n)
+{
+    VecH h = {0};
+    memcpy(&h, p, n < LANES ? (size_t)n * sizeof *p : sizeof h);
+    return vec_of_f16(h);
+}
+
+//% end
+//% if used("vec_load_u8")
+static inline VecI vec_load_u8(const uint8_t *p)
+{
+    VecB b;
+    memcpy(&b, p, sizeof b);
+    return __builtin_convertvector(b, VecI);
+}
+
+//% end
+//% if used("vec_load_i8")
+static inline VecF vec_load_i8(const int8_t *p)
+{
+    VecB b;
+    memcpy(&b, p, sizeof b);
+    return __builtin_convertvector((__builtin_convertvector(b, VecI) << 24) >> 24, VecF);
+}
+
+//% end
+//% if used("veci_load")
+static inline VecI veci_load(const void *p)
+{
+    VecI v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+//% end
+//% if used("vec_gather")
+/* LANES floats, `stride` apart. */
+static inline VecF vec_gather(const float *p, int64_t stride)
+{
+    VecF v;
+    for (int i = 0; i < LANES; i++) {
+        v[i] = p[i * stride];
+    }
+    return v;
+}
+
+//% end
+//% if used("vec_gather_u8")
+static inline VecI vec_gather_u8(const uint8_t *p, int64_t stride)
+{
+    VecI v;
+    for (int i = 0; i < LANES; i++) {
+        v[i] = p[i * stride];
+    }
+    return v;
+}
+
+//% end
+//% if used("vec_of_int")
+static inline VecF vec_of_int(VecI v)
+{
+    return __builtin_convertvector(v, VecF);
+}
+
+//% end
+//% if used("vec_fma")
+/* a * b + c */
+static inline VecF vec_fma(VecF a, VecF b, VecF c)
+{
+//% if avx512
+    return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+//% elif avx2
+    return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+//% elif neon
+    return (VecF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+//% else
+    return a * b + c;
+//% end
+}
+
+//% end
+//% if used("word_of")
+/* n codes as one 32-bit word, zeros behind. */
+static inline int32_t word_of(const int8_t *p, size_t n)
+{
+    int32_t word = 0;
+    memcpy(&word, p, n);
+    return word;
+}
+
+//% end
+//% if used("vec_dot_u8s8")
+/* sum + the products of 4 unsigned codes of a with 4 signed codes of b, in each 32-bit lane. */
+static inline VecI vec_dot_u8s8(VecI sum, VecI a, VecI b)
+{
+//% if vnni
+    return (VecI)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+//% else
+//% for c in 0..4
+    sum += (a >> ${8 * c} & 0xff) * (b << ${24 - 8 * c} >> 24);
+//% end
+    return sum;
+//% end
+}
+
+//% end
+//% if used("vec_select")
+/* a where the mask is set, else b. */
+static inline VecF vec_select(VecI mask, VecF a, VecF b)
+{
+    return (VecF)((mask & (VecI)a) | (~mask & (VecI)b));
+}
+
+//% end
+//% if used("vec_max")
+static inline VecF vec_max(VecF a, VecF b)
+{
+//% if avx512
+    return (VecF)_mm512_max_ps((__m512)a, (__m512)b);
+//% elif avx2
+    return (VecF)_mm256_max_ps((__m256)a, (__m256)b);
+//% else
+    return vec_select(a > b, a, b);
+//% end
+}
+
+//% end
+//% if used("vec_min")
+static inline VecF vec_min(VecF a, VecF b)
+{
+//% if avx512
+    return (VecF)_mm512_min_ps((__m512)a, (__m512)b);
+//% elif avx2
+    return (VecF)_mm256_min_ps((__m256)a, (__m256)b);
+//% else
+    return vec_select(a < b, a, b);
+//% end
+}
+
+//% end
+//% if used("vec_abs")
+static inline VecF vec_abs(VecF a)
+{
+    return (VecF)((VecI)a & 0x7fffffff);
+}
+
+//% end
+//% if used("vec_sum")
+/* The sum of all lanes. */
+static inline float vec_sum(VecF v)
+{
+//% if avx512
+    return _mm512_reduce_add_ps((__m512)v);
+//% else
+    float sum = 0;
+    for (int i = 0; i < LANES; i++) {
+        sum += v[i];
+    }
+    return sum;
+//% end
+}
+
+//% end
+//% if used("vec_largest")
+/* The largest lane. */
+static inline float vec_largest(VecF v)
+{
+//% if avx512
+    return _mm512_reduce_max_ps((__m512)v);
+//% else
+    float max = v[0];
+    for (int i = 1; i < LANES; i++) {
+        max = v[i] > max ? v[i] : max;
+    }
+    return max;
+//% end
+}
+
+//% end
+//% if used("vec_exp")
+/* e^x to about 1 ulp: 2^n * e^r with n the nearest integer to x / ln 2 and |r| <= ln 2 / 2, where e^r
+ * is its Taylor polynomial of degree 7. Below -87 the result is 2^-126, not 0. */
+static inline VecF vec_exp(VecF x)
+{
+    const VecF magic = vec_splat(0x1.8p23f);
+    x = vec_min(vec_max(x, vec_splat(-87.33654f)), vec_splat(88.72283f));
+    const VecF shifted = vec_fma(x, vec_splat(1.44269504f), magic);
+    const VecF n = shifted - magic;
+    const VecI half = ((VecI)shifted - (VecI)magic) >> 1;
+    const VecI rest = (VecI)shifted - (VecI)magic - half;
+    const VecF r = vec_fma(n, vec_splat(1.42860677e-6f), vec_fma(n, vec_splat(-0.693145752f), x));
+    VecF p = vec_splat(1.0f / 5040);
+    p = vec_fma(p, r, vec_splat(1.0f / 720));
+    p = vec_fma(p, r, vec_splat(1.0f / 120));
+    p = vec_fma(p, r, vec_splat(1.0f / 24));
+    p = vec_fma(p, r, vec_splat(1.0f / 6));
+    p = vec_fma(p, r, vec_splat(0.5f));
+    p = vec_fma(p, r, vec_splat(1));
+    p = vec_fma(p, r, vec_splat(1));
+    return p * (VecF)((half + 127) << 23) * (VecF)((rest + 127) << 23);
+}
+
+//% end
+//% if used("vec_tanh")
+/* Near 0 its continued fraction, elsewhere 1 - 2 / (e^2x + 1). */
+static inline VecF vec_tanh(VecF x)
+{
+    const VecF s = x * x;
+    const VecF up = vec_fma(s, s + 105.0f, vec_splat(945)) * x;
+    const VecF down = vec_fma(s, s * 15.0f + 420.0f, vec_splat(945));
+    const VecF a = vec_abs(x);
+    const VecF far = 1.0f - 2.0f / (vec_exp(a + a) + 1.0f);
+    const VecF signed_far = (VecF)((VecI)far | ((VecI)x & (VecI)vec_splat(-0.0f)));
+    return vec_select(a < 0.3f, up / down, signed_far);
+}
+
+//% end
+//% if used("vec_erf")
+/* Abramowitz and Stegun 7.1.26 (absolute error 1.5e-7); below 0.5 the Taylor series. */
+static inline VecF vec_erf(VecF x)
+{
+    const VecF a = vec_abs(x), s = x * x;
+    const VecF t = 1.0f / vec_fma(a, vec_splat(0.3275911f), vec_splat(1));
+    VecF p = vec_fma(t, vec_splat(1.061405429f), vec_splat(-1.453152027f));
+    p = vec_fma(p, t, vec_splat(1.421413741f));
+    p = vec_fma(p, t, vec_splat(-0.284496736f));
+    p = vec_fma(p, t, vec_splat(0.254829592f));
+    const VecF far = 1.0f - p * t * vec_exp(-s);
+    const VecF signed_far = (VecF)((VecI)far | ((VecI)x & (VecI)vec_splat(-0.0f)));
+    VecF q = vec_splat(1.0f / 216);
+    q = vec_fma(q, s, vec_splat(-1.0f / 42));
+    q = vec_fma(q, s, vec_splat(0.1f));
+    q = vec_fma(q, s, vec_splat(-1.0f / 3));
+    q = vec_fma(q, s, vec_splat(1));
+    q = vec_fma(vec_splat(-1.0f / 1320) * s * s, s * s, q);
+    return vec_select(a < 0.5f, q * x * 1.12837917f, signed_far);
+}
+
+//% end
+//% if used("vec_silu")
+static inline VecF vec_silu(VecF x)
+{
+    return x / (vec_exp(-x) + 1.0f);
+}
+
+//% end
+//% if used("vec_gelu")
+static inline VecF vec_gelu(VecF x)
+{
+    return x * 0.5f * (vec_erf(x * 0.707106781f) + 1.0f);
+}
+
+//% end
+//% if used("vec_gelu_tanh")
+static inline VecF vec_gelu_tanh(VecF x)
+{
+    /* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
+    const VecF u = x * vec_fma(x * x, vec_splat(0.0356774081f), vec_splat(0.797884561f));
+    return x / (vec_exp(u * -2.0f) + 1.0f);
+}
+
+//% end
+//% if used("vec_relu")
+static inline VecF vec_relu(VecF x)
+{
+    return vec_max(x, vec_splat(0));
+}
+
+//% end
+//% if used("sum_of_squares")
+static inline float sum_of_squares(const float *x, int64_t n)
+{
+    VecF sum = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        const VecF v = vec_load_n(x + i, n - i);
+        sum = vec_fma(v, v, sum);
+    }
+    return vec_sum(sum);
+}
+
+//% end
+//% if used("sum_of")
+static inline float sum_of(const float *x, int64_t n)
+{
+    VecF sum = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        sum += vec_load_n(x + i, n - i);
+    }
+    return vec_sum(sum);
+}
+
+//% end
+//% if used("largest_of")
+/* max |x[i]| */
+static inline float largest_of(const float *x, int64_t n)
+{
+    VecF max = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        max = vec_max(max, vec_abs(vec_load_n(x + i, n - i)));
+    }
+    return vec_largest(max);
+}
+
+//% end
+//% if used("quantize_row")
+/* code = x / scale to the nearest integer, ties to even; returns scale = max |x| / 127. */
+static inline float quantize_row(int8_t *code, const float *x, int64_t n)
+{
+    const float scale = largest_of(x, n) / 127;
+    for (int64_t i = 0; i < n; i++) {
+        /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
+        const float shifted = (scale > 0 ? x[i] / scale : 0) + 0x1.8p23f;
+        code[i] = (int8_t)(int32_t)(bits_of_float(shifted) - 0x4b400000);
+    }
+    return scale;
+}
+
+//% end
+//% if used("rotate_half")
+/* RoPE of one head: pairs (i, i + n / 2); angles: n / 2 cosines, then as many sines. */
+static inline void rotate_half(float *x, const float *angles, int n)
+{
+    for (int i = 0; i < n / 2; i++) {
+        const float c = angles[i], s = angles[n / 2 + i], a = x[i], b = x[n / 2 + i];
+        x[i] = a * c - b * s;
+        x[n / 2 + i] = b * c + a * s;
+    }
+}
+
+//% end
+//% if used("rotate_adjacent")
+/* RoPE of one head: pairs (2i, 2i + 1); angles: n / 2 cosines, then as many sines. */
+static inline void rotate_adjacent(float *x, const float *angles, int n)
+{
+    for (int i = 0; i < n / 2; i++) {
+        const float c = angles[i], s = angles[n / 2 + i], a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * c - b * s;
+        x[2 * i + 1] = b * c + a * s;
+    }
+}
+
+//% end
+//% if used("lap")
+/* Adds the time since *clock to a step's profile and starts the next. */
+static void lap(const SinterRun *run, int thread, int step, uint64_t *clock)
+{
+    if (run->profile != NULL && thread == 0) {
+        const uint64_t now = sinter_now_ns();
+        run->profile[step] += now - *clock;
+        *clock = now;
+    }
+}
+
+//% end
