@@ -222,7 +222,7 @@ bool infer_want_weight(const Infer *c, int w_slot, int scales, int64_t columns)
 static bool check_layout(const Infer *c, int slot)
 {
     const Type *t = infer_in(c, slot);
-    if (t->layout.rows == 0) {
+    if (t == NULL || t->layout.rows == 0) {
         return true;
     }
     const char *name = slot < op_slots(c->op->kind) ? op_slot_name(c->op->kind, slot) : "";
@@ -233,26 +233,34 @@ static bool check_layout(const Infer *c, int slot)
                       infer_operand(c, slot), infer_type_of(c, slot));
 }
 
-static bool check_operands(const Infer *c)
+static bool check_operand(const Infer *c, int slot)
 {
     const Op *op = c->op;
-    int slots = op_slots(op->kind);
-    if (op->n_in < slots || op->n_in > (op_variadic(op->kind) ? IR_MAX_IN : slots)) {
-        return infer_fail(c, "%d operands, expected %d", op->n_in, slots);
+    if (op->in[slot] >= c->f->n_values) {
+        BUG("%s: operand %d is value %u of %u", op_name(op->kind), slot, op->in[slot],
+            c->f->n_values);
     }
-    for (int i = 0; i < op->n_in; i++) {
-        if (op->in[i] >= c->f->n_values) {
-            BUG("%s: operand %d is value %u of %u", op_name(op->kind), i, op->in[i],
-                c->f->n_values);
-        }
-        if (op->in[i] != 0 ? !check_layout(c, i) : i >= slots) {
-            return false;
-        }
-        if (op->in[i] == 0 && !op_slot_optional(op->kind, i)) {
-            return infer_fail(c, "operand %s is missing", op_slot_name(op->kind, i));
-        }
+    if (op->in[slot] != 0) {
+        return check_layout(c, slot);
     }
-    return true;
+    if (slot >= op_slots(op->kind)) {
+        return infer_fail(c, "operand %d, a leaf of the expression, is missing", slot);
+    }
+    return op_slot_optional(op->kind, slot) ||
+           infer_fail(c, "operand %s is missing", op_slot_name(op->kind, slot));
+}
+
+static bool check_operands(const Infer *c)
+{
+    int n = c->op->n_in, slots = op_slots(c->op->kind);
+    if (n < slots || n > (op_variadic(c->op->kind) ? IR_MAX_IN : slots)) {
+        return infer_fail(c, "%d operands, expected %d", n, slots);
+    }
+    bool good = true;
+    for (int i = 0; i < n && good; i++) {
+        good = check_operand(c, i);
+    }
+    return good;
 }
 
 static bool check_attrs(const Infer *c)

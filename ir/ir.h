@@ -14,11 +14,12 @@
  *   }
  *
  * A module is one phase of one model, T known: `decode` (T sequences, one token each, S = T caches)
- * or `prefill` (a chunk of T tokens of one sequence, S = 1). The schedule runs over an environment of
- * named values that starts with %tokens: i32[T] and %pos: i32[T]; a function's parameters are taken
- * from it by name and its results are put back under the names in its signature. `N x f` marks a
- * layer: each repetition has its own weights and states ("layers.7.gate"); functions without `N x`
- * share weights by name over the whole module (@embedding in embed and head is one tensor).
+ * or `prefill` (a chunk of T tokens of one sequence, S = 1). The schedule runs over an environment
+ * of named values that starts with %tokens: i32[T] and %pos: i32[T]; a function's parameters are
+ * taken from it by name and its results are put back under the names in its signature. `N x f`
+ * marks a layer: each repetition has its own weights and states ("layers.7.gate"); functions
+ * without `N x` share weights by name over the whole module (@embedding in embed and head is one
+ * tensor).
  *
  * Ids, not pointers: arrays grow, so never hold an Op* or Value* across ir_op(). Id 0 means none.
  * Types and strings are interned: compare with ==. */
@@ -44,10 +45,11 @@ typedef enum DType {
 } DType;
 
 /* Physical order of a matrix [N, K]. rows = 0: plain row-major. Otherwise tiles of `rows` x `cols`:
- * tile (i, j) covers rows [i*rows, ..) and columns [j*cols, ..); tiles are stored j fastest, then i;
- * inside a tile row r's `cols` columns lie together, rows one after another. N is padded with zero
- * rows, K with zero columns, to whole tiles. u4 with sub > 0: cols = 2 * sub and byte b (0..sub-1) of a row of the tile
- * holds column b in its lower nibble and column b + sub in its upper one. */
+ * tile (i, j) covers rows [i*rows, ..) and columns [j*cols, ..); tiles are stored j fastest, then
+ * i; inside a tile row r's `cols` columns lie together, rows one after another. N is padded with
+ * zero rows, K with zero columns, to whole tiles. u4 with sub > 0: cols = 2 * sub and byte b
+ * (0..sub-1) of a row of the tile holds column b in its lower nibble and column b + sub in its
+ * upper one. */
 typedef struct Layout {
     int rows, cols, sub;
 } Layout;
@@ -68,8 +70,8 @@ typedef struct TypeTable TypeTable;
 TypeTable *type_table_create(Ctx *ctx);
 const Type *type_intern(TypeTable *t, Type type);
 const Type *type_make(TypeTable *t, DType dtype, int rank, const int64_t *dim);
-int64_t type_elements(const Type *t);  /* logical */
-int64_t type_bytes(const Type *t);     /* physical: padding and nibbles counted */
+int64_t type_elements(const Type *t); /* logical */
+int64_t type_bytes(const Type *t);    /* physical: padding and nibbles counted */
 /* Offset in elements (nibbles for u4) of logical (row, col) in the physical order. */
 int64_t type_physical_index(const Type *t, int64_t row, int64_t col);
 /* "bf16[14336, 4096] tile(16, 2, 0)"; the tile part only when laid out. */
@@ -139,15 +141,16 @@ typedef enum ExprKind {
     EXPR_ACC,    /* the accumulator; way 0 or 1 (acc.0, acc.1) when rows are interleaved */
     EXPR_INPUT,  /* operand in[input] of the operator, broadcast */
     EXPR_NUMBER, /* a literal */
-    EXPR_META,   /* in rules only: $name, a bound expression; on the right side $name(e) puts e for acc */
+    EXPR_META,   /* in rules only: $name, a bound expression; on the right side $name(e) puts e for
+                    acc */
     EXPR_KIND_COUNT
 } ExprKind;
 
 /* Immutable, on the arena, shared freely. acc alone is the identity epilogue (op->expr == NULL). */
 typedef struct Expr {
     ExprKind kind;
-    int way;      /* EXPR_ACC: 0, 1; -1 = plain acc */
-    int input;    /* EXPR_INPUT: index into Op.in */
+    int way;   /* EXPR_ACC: 0, 1; -1 = plain acc */
+    int input; /* EXPR_INPUT: index into Op.in */
     double number;
     Str meta;
     const struct Expr *a, *b;
@@ -165,15 +168,21 @@ typedef struct Op {
     Str origin; /* the rule or pass that made it; NULL = the builder or the parser */
 } Op;
 
-typedef enum ValueKind { VALUE_NONE, VALUE_PARAM, VALUE_STATE, VALUE_WEIGHT, VALUE_RESULT } ValueKind;
+typedef enum ValueKind {
+    VALUE_NONE,
+    VALUE_PARAM,
+    VALUE_STATE,
+    VALUE_WEIGHT,
+    VALUE_RESULT
+} ValueKind;
 
 typedef struct Value {
     Str name; /* without sigil; unique in its function */
     const Type *type;
     ValueKind kind;
-    bool constant; /* a weight, or computed from constants only */
-    OpId def;      /* VALUE_RESULT: its operator */
-    uint8_t result;/* which of its results */
+    bool constant;  /* a weight, or computed from constants only */
+    OpId def;       /* VALUE_RESULT: its operator */
+    uint8_t result; /* which of its results */
     Span at;
 } Value;
 
@@ -183,9 +192,9 @@ typedef struct Func {
     Value *value; /* [n_values], value[0] unused */
     Op *op;       /* [n_ops], op[0] unused; order of execution is `order` */
     uint32_t n_values, n_ops, cap_values, cap_ops;
-    VEC(OpId) order;       /* live operators, a topological order */
-    VEC(ValueId) params;   /* activations in, by name from the environment */
-    VEC(ValueId) states;   /* caches, updated in place */
+    VEC(OpId) order;     /* live operators, a topological order */
+    VEC(ValueId) params; /* activations in, by name from the environment */
+    VEC(ValueId) states; /* caches, updated in place */
     VEC(ValueId) weights;
     VEC(ValueId) results;  /* returned values */
     VEC(Str) result_names; /* the environment names they are put back under */
@@ -229,18 +238,19 @@ int op_slot(OpKind k, const char *name); /* -1 when it has none of that name */
 Module *ir_module(Ctx *ctx, Str name, Phase phase, int tokens, int64_t context);
 Func *ir_func(Module *m, Str name);
 Func *ir_find_func(const Module *m, Str name);
-Module *ir_clone(const Module *m);      /* deep copy, same ctx */
+Module *ir_clone(const Module *m); /* deep copy, same ctx */
 Func *ir_clone_func(Module *m, const Func *f);
 
 /* Declares a parameter, state or weight. The name is made unique by a suffix if taken. */
 ValueId ir_value(Func *f, ValueKind kind, Str name, const Type *type, Span at);
 ValueId ir_find_value(const Func *f, Str name); /* 0 when none */
 
-/* Appends an operator (order's end). `proto` gives kind, in, n_in, a, expr, at, origin; result types
- * come from type_infer; names[i] may be NULL (a fresh name). Returns the op, 0 after a diagnostic. */
+/* Appends an operator (order's end). `proto` gives kind, in, n_in, a, expr, at, origin; result
+ * types come from type_infer; names[i] may be NULL (a fresh name). Returns the op, 0 after a
+ * diagnostic. */
 OpId ir_op(Func *f, const Op *proto, const Str *names);
-/* The same for operators with one result: that value, 0 after a diagnostic. n_in of a proto need not
- * count the slots; it matters only for leaves of the expression behind them. */
+/* The same for operators with one result: that value, 0 after a diagnostic. n_in of a proto need
+ * not count the slots; it matters only for leaves of the expression behind them. */
 ValueId ir_op1(Func *f, const Op *proto, Str name);
 void ir_return(Func *f, ValueId v, Str env_name);
 
@@ -258,8 +268,8 @@ bool ir_sort(Func *f);
 /* Recomputes Value.constant. */
 void ir_mark_constants(Func *f);
 
-#define FOR_EACH_OP(f, id) \
-    for (size_t id##_i = 0; id##_i < (f)->order.n; id##_i++) \
+#define FOR_EACH_OP(f, id)                                                                         \
+    for (size_t id##_i = 0; id##_i < (f)->order.n; id##_i++)                                       \
         for (OpId id = (f)->order.data[id##_i], id##_once = 1; id##_once; id##_once = 0)
 
 /* Leaves of an expression: index of operand v in op (added behind the slots when new); -1 when the
@@ -269,10 +279,11 @@ const Expr *expr_acc(Arena *a, int way);
 const Expr *expr_input(Arena *a, int input);
 const Expr *expr_number(Arena *a, double x);
 const Expr *expr_node(Arena *a, ExprKind kind, const Expr *x, const Expr *y);
-int expr_arity(ExprKind k);       /* 0 for leaves */
+int expr_arity(ExprKind k); /* 0 for leaves */
 const char *expr_name(ExprKind k);
 ExprKind expr_parse(const char *name);
-/* The expression kind that computes an elementwise op (OP_SILU -> EXPR_SILU); EXPR_NONE for others. */
+/* The expression kind that computes an elementwise op (OP_SILU -> EXPR_SILU); EXPR_NONE for others.
+ */
 ExprKind expr_of_op(OpKind k);
 
 /* Result types of an operator from its operands and attributes; false after a diagnostic. */

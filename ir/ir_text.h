@@ -1,5 +1,6 @@
-/* ir_text.h - what the IR parser, the IR printer and the rule parser share: the attribute table, values
- * of attributes as they are written, names looked up with "did you mean", expressions printed.
+/* ir_text.h - what the IR parser, the IR printer and the rule parser share: the attribute table,
+ * values of attributes as they are written, names looked up with "did you mean", expressions
+ * printed.
  *
  * The text_find_* functions report an unknown name with the nearest known one. */
 #ifndef SINTER_IR_IR_TEXT_H
@@ -23,7 +24,8 @@ bool attr_is_zero(const Attrs *a, AttrId id); /* absent */
 bool attr_equal(const Attrs *a, const Attrs *b, AttrId id);
 bool attrs_equal(const Attrs *a, const Attrs *b); /* every attribute */
 void attr_copy(Attrs *to, const Attrs *from, AttrId id);
-void attr_print(Buf *b, const Attrs *a, AttrId id); /* the value alone: "1e-05", "[1, 1.5]", "half" */
+void attr_print(Buf *b, const Attrs *a,
+                AttrId id); /* the value alone: "1e-05", "[1, 1.5]", "half" */
 
 /* A number as written. `integer`: no point and no exponent, and it fits; d is set in both cases. */
 typedef struct Number {
@@ -47,14 +49,14 @@ bool attr_set(Ctx *ctx, Attrs *a, AttrId id, const AttrText *v);
 
 /* ---- names with suggestions ----------------------------------------------------------------- */
 
-OpKind text_find_op(Ctx *ctx, Str name, Span at);              /* OP_NONE after a diagnostic */
-AttrId text_find_attr(Ctx *ctx, OpKind k, Str name, Span at);  /* ATTR_COUNT after a diagnostic */
-int text_find_slot(Ctx *ctx, OpKind k, Str name, Span at);     /* -1 after a diagnostic */
+OpKind text_find_op(Ctx *ctx, Str name, Span at);             /* OP_NONE after a diagnostic */
+AttrId text_find_attr(Ctx *ctx, OpKind k, Str name, Span at); /* ATTR_COUNT after a diagnostic */
+int text_find_slot(Ctx *ctx, OpKind k, Str name, Span at);    /* -1 after a diagnostic */
 ExprKind text_find_expr(Ctx *ctx, Str name, int n_args, Span at); /* EXPR_NONE after a diagnostic */
-DType text_find_dtype(Ctx *ctx, Str name, Span at);            /* DT_NONE after a diagnostic */
+DType text_find_dtype(Ctx *ctx, Str name, Span at);               /* DT_NONE after a diagnostic */
 
-/* The word an expression attribute of this operator is written under: "epilogue", or "expr" for map;
- * NULL when it carries none. */
+/* The word an expression attribute of this operator is written under: "epilogue", or "expr" for
+ * map; NULL when it carries none. */
 const char *op_expr_attr(OpKind k);
 
 /* ---- ir_print.c ----------------------------------------------------------------------------- */

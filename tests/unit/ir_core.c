@@ -292,6 +292,9 @@ static void an_operator_that_does_not_fit_is_refused(void **state)
     op = (Op){.kind = OP_MATMUL, .n_in = 6, .in = {s.n, s.w, 0, 0, 0, s.x}};
     assert_int_equal(ir_op(s.f, &op, NULL), 0);
     assert_said(s.m, "matmul: operand %x is not in the expression");
+    op.in[5] = 0;
+    assert_int_equal(ir_op(s.f, &op, NULL), 0);
+    assert_said(s.m, "matmul: operand 5, a leaf of the expression, is missing");
     ctx_destroy(s.m->ctx);
 }
 
