@@ -502,10 +502,12 @@ static bool set_rope_factor(ConfigReader *r, const json_t *rope)
     const json_t *original = json_object_get(rope, "original_max_position_embeddings");
     const json_t *top = json_object_get(r->root, "original_max_position_embeddings");
     const json_t *context = json_object_get(r->root, "max_position_embeddings");
-    original = json_is_integer(original) ? original : top;
+    original = json_is_integer(original) ? original : json_is_integer(top) ? top : context;
     if (json_is_integer(original)) {
         set_number(r, "rope.scaling.original_context", "original_max_position_embeddings",
                    original);
+    } else {
+        config_set(r, "rope.scaling.original_context", "context");
     }
     if (json_is_number(json_object_get(rope, "factor")) || !json_is_integer(original) ||
         !json_is_integer(context) || json_integer_value(original) < 1) {
@@ -615,6 +617,9 @@ static bool read_root(ConfigReader *r, ModelSpec *out)
     const ModelSpec *s =
         ok ? spec_from_values(r->ctx, r->path, r->values.data, (int)r->values.n) : NULL;
     if (!s || !spec_check(r->ctx, s)) {
+        if (ok) {
+            diag_note(r->ctx->diag, nowhere, "the values come from %s", r->path);
+        }
         return false;
     }
     *out = *s;
