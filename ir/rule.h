@@ -19,8 +19,8 @@ typedef struct RuleSet {
 } RuleSet;
 
 RuleSet *ruleset_create(Ctx *ctx);
-/* Parses and type-checks a rule file; false after diagnostics. A later rule of the same name replaces
- * the earlier one. */
+/* Parses and type-checks a rule file; false after diagnostics. A later rule of the same name
+ * replaces the earlier one. */
 bool ruleset_add(RuleSet *s, const char *path, const char *text, size_t n);
 const Rule *ruleset_find(const RuleSet *s, const char *name);
 const char *rule_name(const Rule *r);

@@ -18,17 +18,19 @@ typedef struct Applier {
     bool error;
 } Applier;
 
-/* The value whose new definition the last rewritten line makes. */
+/* The first matched value that the last rewritten line defines anew. */
 static Str site_name(const RuleSite *s)
 {
-    Str name = NULL;
-    for (int i = 0; i < s->c->n_vars; i++) {
-        const RuleVar *v = &s->c->var[i];
-        if (v->match_line >= 0 && v->rewrite_line >= 0) {
-            name = s->f->value[s->b.var[i]].name;
+    for (int i = s->c->n_rewritten; i-- > 0;) {
+        const RuleLine *l = &s->c->rewritten[i];
+        for (int j = 0; j < l->n_results; j++) {
+            int var = l->result[j];
+            if (var >= 0 && s->c->var[var].match_line >= 0) {
+                return s->f->value[s->b.var[var]].name;
+            }
         }
     }
-    return name;
+    BUG("rule %s rewrites nothing", s->rule->name);
 }
 
 static void refuse(Applier *a, const char *why)
@@ -144,15 +146,12 @@ static int apply_cases(Applier *a, int fired_before)
 
 int rule_apply(Func *f, const Rule *r, PassEnv *env, Str pass)
 {
-    Applier *a = ARENA_NEW(f->module->ctx->arena, Applier);
-    a->site = (RuleSite){.f = f, .rule = r, .env = env};
-    a->scratch = arena_create();
-    a->pass = pass;
+    Applier a = {.site = {.f = f, .rule = r, .env = env}, .scratch = arena_create(), .pass = pass};
     int n = 0, more = 1;
     while (more > 0) {
-        more = apply_cases(a, n);
+        more = apply_cases(&a, n);
         n += more;
     }
-    arena_destroy(a->scratch);
+    arena_destroy(a.scratch);
     return more < 0 ? -1 : n;
 }

@@ -14,8 +14,8 @@
 #include "ir/rule.h"
 
 enum {
-    RULE_MAX_VARS = 64,
-    RULE_MAX_METAS = 32,
+    RULE_MAX_VARS = 48,
+    RULE_MAX_METAS = 16,
     RULE_MAX_LINES = 32,
     RULE_MAX_KINDS = 8,
     RULE_MAX_FIRED = 1000, /* rewrites of one rule in one function: more is a loop */
@@ -237,8 +237,9 @@ typedef struct Quantity {
     OpKind op;
 } Quantity;
 
-#define VALUE_ABSENT ((ValueId)-1) /* an optional operand that the matched operator does not have  \
-                                    */
+#define VALUE_ABSENT                                                                               \
+    ((ValueId)-1) /* an optional operand that the matched operator does not have                   \
+                   */
 
 typedef struct RuleBinding {
     ValueId var[RULE_MAX_VARS]; /* 0 = not bound */

@@ -284,8 +284,8 @@ static bool set_args(Rewriter *w, Op *op, const RuleLine *l)
     return true;
 }
 
-/* "gate", "up" -> "gate_up"; "gate_code", "up_code" -> "gate_up_code": a common last word stays
- * last. */
+/* "gate", "up" -> "gate_up"; "gate_code", "up_code" -> "gate_up_code": common last words stay last;
+ * letters go together: "q", "k" -> "qk". */
 static Str join_names(Rewriter *w, Str a, Str b)
 {
     size_t la = strlen(a), lb = strlen(b), common = 0;
@@ -294,7 +294,8 @@ static Str join_names(Rewriter *w, Str a, Str b)
             common = i;
         }
     }
-    return str_internf(ctx_of(w)->strings, "%.*s_%s", (int)(la - common), a, b);
+    const char *between = lb - common == 1 ? "" : "_";
+    return str_internf(ctx_of(w)->strings, "%.*s%s%s", (int)(la - common), a, between, b);
 }
 
 /* Constants are tensors of the weights file: a new one is named after what it is made of. */
@@ -314,7 +315,8 @@ static Str constant_name(Rewriter *w, const Op *op)
             name = join_names(w, name, operand);
         }
     }
-    return name;
+    bool folds = op->kind == OP_SCALE_COLS && name != NULL;
+    return folds ? str_internf(ctx_of(w)->strings, "%s_folded", name) : name;
 }
 
 static Str result_name(Rewriter *w, const Op *op, const RuleLine *l, int i)

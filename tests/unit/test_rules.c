@@ -188,7 +188,7 @@ static const Proof proofs[] = {
      "  %a = silu %g\n  %y = mul %a, %u\n" END},
 
     /* concat_dequant, interleave_dequant, dequant_group */
-    {"concat_dequant", 1, "dequant %c_d, %s_t", NULL,
+    {"concat_dequant", 1, "dequant %cd, %st", NULL,
      X_WEIGHTS "(@c: i8[<N>, <K>], @s: f32[<N>], @d: i8[<M>, <K>], @t: f32[<M>])"
                " -> (%y: f32[<T>, <N+M>]) {\n"
                "  %a = dequant @c, @s\n  %b = dequant @d, @t\n  %w = concat_rows %a, %b\n"
@@ -232,7 +232,7 @@ static const Proof proofs[] = {
      "  %b = dequant @cb, @sb, zero = @zb {group = <G>}\n"
      "  %w = interleave_rows %a, %b {block = 4}\n"
      "  %y = matmul %x, %w {n = <N>, interleave = 4, epilogue = mul(silu(acc.0), acc.1)}\n" END},
-    {"interleave_dequant", 1, "dequant %c_d, %s_t", NULL,
+    {"interleave_dequant", 1, "dequant %cd, %st", NULL,
      X_WEIGHTS
      "(@c: i8[<N>, <K>], @s: f32[<N>], @d: i8[<N>, <K>], @t: f32[<N>])" ONE_RESULT
      "  %a = dequant @c, @s\n  %b = dequant @d, @t\n"
