@@ -114,13 +114,11 @@ static bool symbol_taken(const Emit *e, Str symbol)
 static Str kernel_symbol(const Emit *e, const PlanPhase *phase, const PlanFunc *pf, const Kernel *k)
 {
     StrTable *s = e->ctx->strings;
-    Str func = emit_identifier(e->ctx, pf->func->name);
-    Str symbol = str_internf(s, "%s_%s", pf->func->name, k->purpose);
-    symbol = emit_identifier(e->ctx, symbol);
+    Str symbol =
+        emit_identifier(e->ctx, arena_printf(e->ctx->arena, "%s_%s", pf->func->name, k->purpose));
     if (!k->config.per_phase && !symbol_taken(e, symbol)) {
         return symbol;
     }
-    (void)func;
     return str_internf(s, "%s_%s", phase->name, symbol);
 }
 
@@ -182,7 +180,7 @@ static bool mentions_word(const char *text, const char *word)
 static void note_buffers(const KernelText *k, FuncText *f)
 {
     for (size_t i = 0; i < k->pf->buffers.n; i++) {
-        Str name = emit_identifier(k->emit->ctx, k->pf->buffers.data[i].name);
+        Str name = emit_variable(k->emit->ctx, k->pf->buffers.data[i].name);
         for (size_t p = 0; p < k->params.n; p++) {
             bool pointer = k->params.data[p].ir != NULL;
             f->used[i] = f->used[i] || (pointer && mentions_word(k->params.data[p].arg, name));
@@ -221,7 +219,7 @@ static void put_buffers(const Emit *e, const PlanFunc *pf, const FuncText *f, Bu
         const char *type = emit_ctype(x->stored);
         if (f->used[i]) {
             buf_printf(b, "    %s *%s = (%s *)(run->scratch + %lld); /* (%lld, %lld) */\n", type,
-                       emit_identifier(e->ctx, x->name), type, (long long)x->offset,
+                       emit_variable(e->ctx, x->name), type, (long long)x->offset,
                        (long long)x->rows, (long long)x->stride);
         }
     }
@@ -545,7 +543,7 @@ static void put_header_comment(const Emit *e, Buf *b)
 {
     const EmitOptions *o = e->options;
     const Module *m = e->plan->phases.data[0].module;
-    buf_printf(b, "/* %s as C for %s (%s), made by sinter %s from %s.\n", m->name,
+    buf_printf(b, "/* %s as C for %s (%s),\n * made by sinter %s from %s.\n", m->name,
                e->plan->target->isa->name, e->plan->target->isa->words,
                o->version != NULL ? o->version : "",
                o->spec_path != NULL ? o->spec_path : "IR text");

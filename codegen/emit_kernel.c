@@ -58,7 +58,7 @@ static bool reserved(const char *s)
     return false;
 }
 
-Str emit_identifier(Ctx *ctx, const char *name)
+static Str sanitised(Ctx *ctx, const char *name)
 {
     Buf b = buf_create(ctx->arena);
     if (!isalpha((unsigned char)name[0])) {
@@ -67,17 +67,33 @@ Str emit_identifier(Ctx *ctx, const char *name)
     for (const char *s = name; *s != '\0'; s++) {
         buf_putc(&b, isalnum((unsigned char)*s) ? *s : '_');
     }
-    if (reserved(b.data)) {
-        buf_puts(&b, "_in");
-    }
     return str_intern(ctx->strings, b.data);
 }
 
-Str emit_shape(Ctx *ctx, const Type *t)
+Str emit_identifier(Ctx *ctx, const char *name)
+{
+    Str s = sanitised(ctx, name);
+    return reserved(s) ? str_internf(ctx->strings, "%s_in", s) : s;
+}
+
+Str emit_variable(Ctx *ctx, const char *name)
+{
+    static const char *const taken[] = {"run", "rows", "w", "kv_at", "thread", "clock", "if", "do"};
+    Str s = sanitised(ctx, name);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        if (strcmp(s, taken[i]) == 0) {
+            return str_internf(ctx->strings, "%s_rows", s);
+        }
+    }
+    bool keyword = strlen(s) > 2 && reserved(s);
+    return keyword ? str_internf(ctx->strings, "%s_rows", s) : s;
+}
+
+Str emit_shape(Ctx *ctx, const Type *t, bool activation)
 {
     Buf b = buf_create(ctx->arena);
-    buf_putc(&b, '(');
-    for (int i = 0; i < t->rank; i++) {
+    buf_puts(&b, activation ? "(rows" : "(");
+    for (int i = activation ? 1 : 0; i < t->rank; i++) {
         buf_printf(&b, "%s%lld", i > 0 ? ", " : "", (long long)t->dim[i]);
     }
     buf_putc(&b, ')');
@@ -149,7 +165,7 @@ static Str place_argument(KernelText *k, const Place *p, const char *type)
         return str_internf(s, "(%s)(%s + %s)", type, t->layered ? "w" : "run->weights", t->symbol);
     }
     case PLACE_SCRATCH: {
-        Str name = emit_identifier(k->emit->ctx, plan_buffer(k->pf, p)->name);
+        Str name = emit_variable(k->emit->ctx, plan_buffer(k->pf, p)->name);
         return p->column == 0 ? name : str_internf(s, "%s + %lld", name, (long long)p->column);
     }
     case PLACE_TOKENS:
@@ -173,7 +189,7 @@ static void add_pointer(KernelText *k, const char *name, ValueId v, bool written
     StrTable *s = k->emit->ctx->strings;
     KernelParam param = {.name = intern(k, name), .ir = value_of(k, v)->type, .stored = p->stored};
     param.type = str_internf(s, "%s%s *", written ? "" : "const ", emit_ctype(p->stored));
-    param.shape = emit_shape(k->emit->ctx, param.ir);
+    param.shape = emit_shape(k->emit->ctx, param.ir, p->kind != PLACE_WEIGHT);
     param.stride = p->stride;
     param.arg = place_argument(k, p, param.type);
     vec_push(k->emit->ctx->arena, &k->params, param);
@@ -583,13 +599,13 @@ static void setup_copy(KernelText *k)
     KernelParam out = {.name = intern(k, "out"), .ir = value_of(k, v)->type};
     out.stored = from->stored;
     out.type = str_internf(k->emit->ctx->strings, "%s *", emit_ctype(from->stored));
-    out.shape = emit_shape(k->emit->ctx, out.ir);
+    out.shape = emit_shape(k->emit->ctx, out.ir, true);
     out.stride = columns_of(out.ir);
     bool output = true;
     for (size_t i = 0; i < k->pf->buffers.n; i++) {
         output = output && !(k->pf->buffers.data[i].shared && k->pf->buffers.data[i].name == name);
     }
-    out.arg = output ? intern(k, "run->logits") : emit_identifier(k->emit->ctx, name);
+    out.arg = output ? intern(k, "run->logits") : emit_variable(k->emit->ctx, name);
     vec_push(k->emit->ctx->arena, &k->params, out);
     set_int(k, "COLS", columns_of(out.ir));
 }

@@ -75,7 +75,10 @@ const KernelParam *emit_find_param(const KernelText *k, Str name);
 const char *emit_ctype(DType t);
 /* A C identifier that collides with no name of the kernels. */
 Str emit_identifier(Ctx *ctx, const char *name);
-Str emit_shape(Ctx *ctx, const Type *t);
+/* The same for the variables of a layer function. */
+Str emit_variable(Ctx *ctx, const char *name);
+/* "(4096, 4096) tile(16, 2)"; "(rows, 4096)" for an activation. */
+Str emit_shape(Ctx *ctx, const Type *t, bool activation);
 /* "f(a, b)" broken behind commas so that no line passes 100 columns; lines after the first are
  * indented by `indent`. */
 void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int indent,

@@ -100,7 +100,7 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-enum { PREFILL_TOKENS = 8, MIN_UNITS = 16 };
+enum { PREFILL_TOKENS = 8, MIN_UNITS = 8 };
 
 /* The most tiles that divide the number of tiles, fit the registers and leave work for threads. */
 static int tiles_in_block(const Choice *c, int tokens, int ways, int64_t n_tiles)
