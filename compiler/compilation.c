@@ -267,20 +267,18 @@ static bool choose_device(Compilation *c)
     return c->device != NULL;
 }
 
-static bool read_spec(Compilation *c)
+bool compilation_open_with(Compilation *c, Ctx *ctx, const Options *o, const Overrides *overrides)
 {
-    Overrides overrides = {0};
-    if (!compilation_overrides(c->ctx, c->o, &overrides)) {
-        return false;
-    }
-    c->spec = spec_load(c->ctx, c->o->operand, overrides.data, (int)overrides.n);
-    return c->spec != NULL;
+    *c = (Compilation){.ctx = ctx, .o = o};
+    c->spec = spec_load(ctx, o->operand, overrides->data, (int)overrides->n);
+    return c->spec && choose_target(c) && choose_device(c) && load_rules(c) && fill_env(c);
 }
 
 bool compilation_open(Compilation *c, Ctx *ctx, const Options *o)
 {
-    *c = (Compilation){.ctx = ctx, .o = o};
-    return read_spec(c) && choose_target(c) && choose_device(c) && load_rules(c) && fill_env(c);
+    Overrides overrides = {0};
+    return compilation_overrides(ctx, o, &overrides) &&
+           compilation_open_with(c, ctx, o, &overrides);
 }
 
 bool compilation_open_ir(Compilation *c, Ctx *ctx, const Options *o)

@@ -48,8 +48,7 @@ static bool run_spec(Ctx *ctx, const Options *o)
         return false;
     }
     const ModelSpec *spec = spec_load(ctx, o->operand, overrides.data, (int)overrides.n);
-    if (!spec || !build_module(ctx, spec, PHASE_DECODE, 1) ||
-        !build_module(ctx, spec, PHASE_PREFILL, 64)) {
+    if (!spec || !build_check(ctx, spec)) {
         return false;
     }
     if (!o->check) {

@@ -24,10 +24,6 @@ typedef struct Compilation {
 
 /* ---- compilation.c: the steps that every command begins with -------------------------------- */
 
-/* Spec with the options' overrides, target, device, rules, and what passes may ask. */
-bool compilation_open(Compilation *c, Ctx *ctx, const Options *o);
-/* The same without a spec, for IR text: rules, device, switched-off rules. */
-bool compilation_open_ir(Compilation *c, Ctx *ctx, const Options *o);
 /* `--quant`, `--context`, `--dtype` ... as overrides of spec keys, behind `extra`. NULL after a
  * diagnostic. */
 typedef struct Overrides {
@@ -35,6 +31,12 @@ typedef struct Overrides {
     SpecOverride *data;
 } Overrides;
 bool compilation_overrides(Ctx *ctx, const Options *o, Overrides *out);
+/* Spec with the options' overrides, target, device, rules, and what passes may ask. */
+bool compilation_open(Compilation *c, Ctx *ctx, const Options *o);
+/* The same with these overrides instead of the options' own. */
+bool compilation_open_with(Compilation *c, Ctx *ctx, const Options *o, const Overrides *overrides);
+/* The same without a spec, for IR text: rules, device, switched-off rules. */
+bool compilation_open_ir(Compilation *c, Ctx *ctx, const Options *o);
 /* A module of one phase after all passes; NULL after diagnostics. */
 Module *compilation_module(Compilation *c, Phase phase, int tokens);
 

@@ -171,6 +171,20 @@ static const char *layout_words(const Program *p)
     return arena_printf(a, "%s %s, %s", p->c->target->name, p->c->target->isa->name, summary.data);
 }
 
+static bool pack(Program *p, const char *output, const char *checkpoint, uint64_t seed,
+                 FILE *progress)
+{
+    PackRequest r = {.ctx = p->c->ctx,
+                     .spec = p->c->spec,
+                     .plan = p->plan->weights,
+                     .layout = layout_words(p),
+                     .checkpoint = checkpoint,
+                     .seed = seed,
+                     .output = output,
+                     .progress = progress};
+    return pack_write(&r);
+}
+
 bool program_pack(Program *p, const char *dir)
 {
     const Options *o = p->c->o;
@@ -178,15 +192,13 @@ bool program_pack(Program *p, const char *dir)
         return true;
     }
     const char *out = dir ? program_file(p, dir, ".weights") : o->output;
-    PackRequest r = {.ctx = p->c->ctx,
-                     .spec = p->c->spec,
-                     .plan = p->plan->weights,
-                     .layout = layout_words(p),
-                     .checkpoint = o->weights,
-                     .seed = (uint64_t)o->random,
-                     .progress = stderr,
-                     .output = out ? out : program_file(p, ".", ".weights")};
-    return pack_write(&r);
+    return pack(p, out ? out : program_file(p, ".", ".weights"), o->weights, (uint64_t)o->random,
+                stderr);
+}
+
+bool program_pack_random(Program *p, const char *dir, uint64_t seed)
+{
+    return pack(p, program_file(p, dir, ".weights"), NULL, seed, NULL);
 }
 
 /* ---- binary

@@ -25,6 +25,7 @@ bool program_write(Program *p, const char *dir);
 /* DIR/x.weights (dir NULL: the file of --output) from --weights or --random; nothing without them.
  */
 bool program_pack(Program *p, const char *dir);
+bool program_pack_random(Program *p, const char *dir, uint64_t seed);
 /* DIR/x and DIR/libx.so; nothing with --emit src. */
 bool program_build(Program *p, const char *dir);
 
