@@ -73,8 +73,8 @@ double dtype_round(DType t, double x)
     BUG("a value without a dtype");
 }
 
-/* To bf16 by adding half of the last kept bit (minus one when that bit is even) to the 52 bits of the
- * significand; true when all numbers were normal bf16 numbers or 0, else nothing is changed. */
+/* To bf16 by adding half of the last kept bit (minus one when that bit is even) to the 52 bits of
+ * the significand; true when all numbers were normal bf16 numbers or 0, else nothing is changed. */
 static bool round_normal_bf16(double *x, int64_t n)
 {
     const uint64_t dropped = (UINT64_C(1) << 45) - 1, half = UINT64_C(1) << 44;

@@ -473,7 +473,7 @@ static void rounding_to_dtypes(void **state)
     /* one rounding, not two by way of f32: just above the middle of 1 and 1 + 2^-7 */
     assert_true(dtype_round(DT_BF16, 1 + 0x1p-8 + 0x1p-40) == 1 + 0x1p-7);
     assert_true(dtype_round(DT_F32, 1 + 0x1p-24) == 1 && dtype_round(DT_F32, 1e39) == INF);
-    assert_true(isnan(dtype_round(DT_BF16, NAN)));
+    assert_true(isnan(dtype_round(DT_BF16, (double)NAN)));
     assert_true(dtype_round(DT_I8, 127.4) == 127 && dtype_round(DT_I8, -1000) == -128);
     assert_true(dtype_round(DT_U4, 2.5) == 2 && dtype_round(DT_U4, -3) == 0);
     assert_true(dtype_round(DT_U8, 300) == 255 && dtype_round(DT_I32, 3e9) == 2147483647);
