@@ -135,6 +135,34 @@ static int64_t place_shared(PlanPhase *phase)
 /* ---- places
  * ------------------------------------------------------------------------------------------ */
 
+static Str sanitised(Ctx *ctx, const char *text)
+{
+    Buf b = buf_create(ctx->arena);
+    for (const char *s = text; *s != '\0'; s++) {
+        buf_putc(&b, isalnum((unsigned char)*s) ? *s : '_');
+    }
+    return str_intern(ctx->strings, b.data);
+}
+
+static bool buffer_name_taken(const Build *b, Str name)
+{
+    bool taken = find_shared(b->phase, name) >= 0;
+    for (size_t i = 0; i < b->pf->buffers.n; i++) {
+        taken = taken || b->pf->buffers.data[i].name == name;
+    }
+    return taken;
+}
+
+/* A temporary's name: an identifier of its own, also beside the environment's names. */
+static Str buffer_name(const Build *b, Str value)
+{
+    Str name = sanitised(b->ctx, value), tried = name;
+    for (int i = 2; buffer_name_taken(b, tried); i++) {
+        tried = str_internf(b->ctx->strings, "%s_%d", name, i);
+    }
+    return tried;
+}
+
 static int add_buffer(Build *b, PlanBuffer buffer)
 {
     vec_push(b->ctx->arena, &b->pf->buffers, buffer);
@@ -330,22 +358,13 @@ static Place place_result(Build *b, OpId def, ValueId v)
             return scratch_place(b->pf, shared_buffer(b, name));
         }
     }
-    PlanBuffer buffer = make_buffer(value->name, value->type);
+    PlanBuffer buffer = make_buffer(buffer_name(b, value->name), value->type);
     buffer.first = (int)b->pf->kernels.n;
     return scratch_place(b->pf, add_buffer(b, buffer));
 }
 
 /* ---- kernels
  * ----------------------------------------------------------------------------------------- */
-
-static Str sanitised(Ctx *ctx, const char *text)
-{
-    Buf b = buf_create(ctx->arena);
-    for (const char *s = text; *s != '\0'; s++) {
-        buf_putc(&b, isalnum((unsigned char)*s) ? *s : '_');
-    }
-    return str_intern(ctx->strings, b.data);
-}
 
 /* What people call the operator: its weight, else operator and result. */
 static Str purpose_of(Build *b, const Op *op)

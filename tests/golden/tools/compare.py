@@ -50,12 +50,10 @@ def check_logits(got, want, vocab, limit, name):
         print(f"not ok - {name}: {len(got)} logits, expected {len(want)}")
         return
     error = relative_error(got, want)
-    verdict = "ok" if error <= limit else "not ok"
-    print(f"{verdict} - {name}: relative L2 {error:.1e}")
     pairs = list(zip(rows(got, vocab), rows(want, vocab)))[-NEW - 1:]
     good = sum(same_choice(g, w, limit) for g, w in pairs)
-    verdict = "ok" if good == len(pairs) else "not ok"
-    print(f"{verdict} - {name}: {good} of {len(pairs)} greedy ids")
+    verdict = "ok" if error <= limit and good == len(pairs) else "not ok"
+    print(f"{verdict} - {name}: relative L2 {error:.1e}, {good} of {len(pairs)} greedy ids")
 
 
 def check_ids(text, tokens, limit, name):
