@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "runtime/tokenizer.h"
 #include "tests/runtime/blob.h"
 
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
