@@ -180,6 +180,9 @@ static void configure(const Choice *c, Kernel *k)
     case OP_SOFTMAX:
         k->split = (SplitBy){SPLIT_NONE, 0, 0};
         break;
+    case OP_RMSNORM: /* groups of a row go to different threads */
+        k->split.kind = c->op->a.group > 0 ? SPLIT_NONE : SPLIT_ROWS;
+        break;
     default:
         if ((op_flags(c->op->kind) & OPF_ELEMENT) != 0) {
             configure_map(c, k);
