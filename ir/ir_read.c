@@ -105,7 +105,7 @@ static void read_module_attr(Reader *r, const Item *item)
 {
     static const char *const known[] = {"phase", "tokens", "context"};
     Module *m = r->module;
-    int64_t n;
+    int64_t n = 0;
     if (strcmp(item->name.s, "phase") == 0) {
         read_phase(r, item->value, &m->phase);
     } else if (strcmp(item->name.s, "tokens") == 0) {

@@ -255,7 +255,7 @@ static const char *common_suffix(const char *const *names, int n)
 static Str join_names(Func *f, const ValueId *v, int n)
 {
     Ctx *ctx = f->module->ctx;
-    const char *names[MAX_MERGED];
+    const char *names[MAX_MERGED] = {""};
     for (int i = 0; i < n; i++) {
         names[i] = f->value[v[i]].name;
     }
