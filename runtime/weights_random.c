@@ -63,14 +63,24 @@ static uint16_t to_f16(float x)
 
 /* ---- one block of each kind ------------------------------------------------------------------ */
 
+/* Eight bytes from one random number; bytes is what is left of the tensor. */
+static void put_word(uint8_t *out, uint64_t bytes, uint64_t word)
+{
+    if (bytes >= 8)
+        memcpy(out, &word, 8);
+    else
+        memcpy(out, &word, (size_t)bytes);
+}
+
 static void fill_half(uint8_t *out, uint64_t bytes, const uint16_t *table, uint64_t key)
 {
+    const uint64_t mask = QUANTILES - 1;
     for (uint64_t i = 0; i < bytes; i += 8) {
         uint64_t r = random_mix(key + i);
-        uint16_t v[4];
-        for (int k = 0; k < 4; k++)
-            v[k] = table[(r >> (16 * k)) & (QUANTILES - 1)];
-        memcpy(out + i, v, bytes - i < 8 ? (size_t)(bytes - i) : 8);
+        uint64_t word = (uint64_t)table[r & mask] | (uint64_t)table[(r >> 16) & mask] << 16 |
+                        (uint64_t)table[(r >> 32) & mask] << 32 |
+                        (uint64_t)table[(r >> 48) & mask] << 48;
+        put_word(out + i, bytes - i, word);
     }
 }
 
@@ -112,15 +122,22 @@ static void fill_frequencies(uint8_t *out, uint64_t first, uint64_t n, const Sin
         put_float(out, i, (float)pow((double)t->scale, -(double)(first + i) / pairs));
 }
 
-/* Codes over their whole range, but for the -128 that symmetric quantisation never makes. */
+/* r with every byte 0x80 made 0x81: the -128 that symmetric quantisation never makes. Adding 0x7f
+ * to seven bits that are not all zero carries into the eighth. */
+static uint64_t without_minimum(uint64_t r)
+{
+    const uint64_t low = 0x7f7f7f7f7f7f7f7fu;
+    uint64_t flipped = r ^ ~low;
+    uint64_t is_minimum = ~(((flipped & low) + low) | flipped | low);
+    return r + (is_minimum >> 7);
+}
+
+/* Codes over their whole range. */
 static void fill_codes(uint8_t *out, uint64_t bytes, int is_i8, uint64_t key)
 {
     for (uint64_t i = 0; i < bytes; i += 8) {
         uint64_t r = random_mix(key + i);
-        size_t n = bytes - i < 8 ? (size_t)(bytes - i) : 8;
-        memcpy(out + i, &r, n);
-        for (size_t k = 0; is_i8 && k < n; k++)
-            out[i + k] = out[i + k] == 0x80 ? 0x81 : out[i + k];
+        put_word(out + i, bytes - i, is_i8 ? without_minimum(r) : r);
     }
 }
 
