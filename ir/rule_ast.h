@@ -2,7 +2,7 @@
  * rule_* files only.
  *
  *   rule_parse.y  text -> RuleOp, RuleTerm, RuleCond (names and spans)
- *   rule_check.c  names -> variables, operators, attributes; nested calls become lines of their own
+ *   rule_check*.c names -> variables, operators, attributes; nested calls become lines of their own
  *   rule_match.c  RuleLine + function -> RuleBinding
  *   rule_where.c  RuleCond + RuleBinding -> true, or the reason in words
  *   rule_rewrite.c RuleLine + RuleBinding -> new operators */
@@ -200,7 +200,8 @@ typedef struct RuleParser {
     bool block_next; /* lexer: the next '{' opens a block */
     bool skipping;   /* after an error outside of a line: quiet until the next rule */
     Rule *rule;
-    int errors; /* before the rule began */
+    RuleCase *current; /* the case whose blocks are read */
+    int errors;        /* before the rule began */
 } RuleParser;
 
 /* Adds the rules of a text to p->set, each checked as it ends. */

@@ -274,6 +274,7 @@ some_terms:
 static void rule_begin(RuleParser *p, RuleName name, RuleName doc)
 {
     p->rule = ARENA_NEW(p->ctx->arena, Rule);
+    p->current = NULL;
     p->rule->name = name.s;
     p->rule->doc = doc.s;
     p->rule->at = name.at;
@@ -296,16 +297,10 @@ static void rule_end(RuleParser *p)
     vec_push(p->ctx->arena, &p->set->rules, r);
 }
 
-static RuleCase *current_case(const RuleParser *p)
-{
-    const Rule *r = p->rule;
-    return r->cases.n > 0 ? r->cases.data[r->cases.n - 1] : NULL;
-}
-
 /* `match` starts a case; the other blocks belong to the one before. */
 static void rule_begin_block(RuleParser *p, int block, Span at)
 {
-    RuleCase *c = current_case(p);
+    RuleCase *c = p->current;
     if (block == MATCH || c == NULL) {
         if (block != MATCH) {
             diag_error(p->ctx->diag, at, "a rule begins with its match block");
@@ -314,6 +309,7 @@ static void rule_begin_block(RuleParser *p, int block, Span at)
         c->at = at;
         vec_push(p->ctx->arena, &p->rule->cases, c);
         c->has_match = true;
+        p->current = c;
         return;
     }
     bool *seen = block == WHERE ? &c->has_where : &c->has_rewrite;
@@ -325,13 +321,13 @@ static void rule_begin_block(RuleParser *p, int block, Span at)
 
 static void rule_add_line(RuleParser *p, RuleOp *op)
 {
-    RuleCase *c = current_case(p);
+    RuleCase *c = p->current;
     vec_push(p->ctx->arena, c->has_rewrite ? &c->rewrite : &c->match, op);
 }
 
 static void rule_add_cond(RuleParser *p, RuleCond *cond)
 {
-    vec_push(p->ctx->arena, &current_case(p)->where, cond);
+    vec_push(p->ctx->arena, &p->current->where, cond);
 }
 
 static RuleOp *op_new(RuleParser *p, RuleName meta, RuleNames kinds, Span at)

@@ -7,6 +7,7 @@
 
 #include "compiler/base/file.h"
 #include "ir/pass.h"
+#include "ir/rule_ast.h"
 
 static uint64_t seed;
 
@@ -579,6 +580,23 @@ static void test_no_rule_is_without_proof(void **state)
     ctx_destroy(ctx);
 }
 
+/* Every predicate and function is explained in docs/rules.md, with its name as it is called. */
+static void test_the_reference_knows_every_condition(void **state)
+{
+    (void)state;
+    Ctx *ctx = ctx_create();
+    size_t n;
+    const char *text = file_read(ctx->arena, ctx->diag, "docs/rules.md", &n);
+    assert_non_null(text);
+    for (int i = 0; i < n_where_fns; i++) {
+        const char *call = arena_printf(ctx->arena, "`%s(", where_fns[i].name);
+        if (strstr(text, call) == NULL || strstr(text, where_fns[i].doc) == NULL) {
+            fail_msg("docs/rules.md lacks %s: %s", where_fns[i].name, where_fns[i].doc);
+        }
+    }
+    ctx_destroy(ctx);
+}
+
 /* ---- printing -------------------------------------------------------------------------------- */
 
 static const char *print_all(const RuleSet *set)
@@ -748,6 +766,7 @@ int main(void)
         cmocka_unit_test(test_every_rule_keeps_the_numbers),
         cmocka_unit_test(test_attention_rules_keep_the_numbers),
         cmocka_unit_test(test_no_rule_is_without_proof),
+        cmocka_unit_test(test_the_reference_knows_every_condition),
         cmocka_unit_test(test_printed_rules_read_back),
         cmocka_unit_test(test_a_rule_that_never_ends_is_an_error),
         cmocka_unit_test(test_a_rewrite_to_another_type_is_an_error),
