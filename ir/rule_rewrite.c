@@ -499,7 +499,7 @@ static Saved save(Arena *a, const Func *f)
                    .n_order = f->order.n};
 }
 
-static void restore(Func *f, const Saved *s)
+static RewriteStatus undo(Func *f, const Saved *s, RewriteStatus status)
 {
     memcpy(f->op, s->op, s->n_ops * sizeof *s->op);
     memcpy(f->value, s->value, s->n_values * sizeof *s->value);
@@ -512,6 +512,19 @@ static void restore(Func *f, const Saved *s)
     f->n_ops = s->n_ops;
     f->n_values = s->n_values;
     f->order.n = s->n_order;
+    return status;
+}
+
+/* What types may still be wrong (a cache appended to twice): that is the rule's mistake, not ours.
+ */
+static bool verifies(const Rewriter *w)
+{
+    const RuleSite *s = w->s;
+    if (ir_verify_func(s->f, NULL)) {
+        return true;
+    }
+    diag_note(ctx_of(w)->diag, s->rule->at, "in @%s after rule %s", s->f->name, s->rule->name);
+    return false;
 }
 
 RewriteStatus rule_rewrite(RuleSite *s, Arena *scratch)
@@ -522,14 +535,12 @@ RewriteStatus rule_rewrite(RuleSite *s, Arena *scratch)
         build_line(&w, &s->c->rewritten[i]);
     }
     if (w.failed || !replace_outputs(&w)) {
-        restore(s->f, &before);
-        return REWRITE_ERROR;
+        return undo(s->f, &before, REWRITE_ERROR);
     }
     kill_unused(&w);
     if (!ir_sort(s->f)) {
-        restore(s->f, &before);
-        return REWRITE_CYCLE;
+        return undo(s->f, &before, REWRITE_CYCLE);
     }
     ir_mark_constants(s->f);
-    return REWRITE_DONE;
+    return verifies(&w) ? REWRITE_DONE : undo(s->f, &before, REWRITE_ERROR);
 }
