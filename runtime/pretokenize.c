@@ -327,7 +327,7 @@ static bool prepends(const Step *step, const char *s, size_t n, bool first_piece
         return !(step->flags & 1) || !starts_with(s, n, step->a);
     if (step->kind == STEP_PREPEND_FIRST)
         return first_piece && first_section && !starts_with(s, n, step->a);
-    return first_piece && whitespace_length(s, n) == 0; /* STEP_PREFIX_SPACE */
+    return first_piece && s[0] != ' '; /* STEP_PREFIX_SPACE */
 }
 
 static bool run_step(Tokenizer *t, const Step *step, const char *s, size_t n, bool first_piece,

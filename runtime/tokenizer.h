@@ -36,8 +36,7 @@ enum TokenizerStep {
     STEP_REPLACE = 3,     /* every a becomes b */
     STEP_SPLIT_REGEX = 4, /* PCRE2, UTF + UCP; matches and gaps are pieces (behaviour "isolated") */
     STEP_DIGITS = 5,      /* flags 1: each digit alone */
-    STEP_PREFIX_SPACE =
-        6, /* a space before a section's first piece unless it begins with white space */
+    STEP_PREFIX_SPACE = 6, /* a space before a section's first piece unless it begins with one */
     STEP_NFKC = 7,
     STEP_NFD = 8,
     STEP_NFKD = 9,

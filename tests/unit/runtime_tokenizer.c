@@ -250,7 +250,8 @@ static void test_steps(void **state)
     assert_step(STEP_LOWERCASE, 0, "", "AB\xc3\x89\xff", IDS(FB_AB, FB_E, 0xff));
     assert_step(STEP_DIGITS, 1, "", "ab12ab", IDS(FB_AB, '1', '2', FB_AB));
     assert_step(STEP_PREFIX_SPACE, 0, "", "a", IDS(' ', FB_A));
-    assert_step(STEP_PREFIX_SPACE, 0, "", "\xc2\xa0", IDS(0xc2, 0xa0));
+    assert_step(STEP_PREFIX_SPACE, 0, "", " a", IDS(' ', FB_A));
+    assert_step(STEP_PREFIX_SPACE, 0, "", "\xc2\xa0", IDS(' ', 0xc2, 0xa0));
     assert_step(STEP_PREPEND, 0, MARK, MARK "a", IDS(FB_SPACE, FB__A));
     assert_step(STEP_PREPEND, 1, MARK, MARK "a", IDS(FB__A));
     assert_step(STEP_PREPEND_FIRST, 0, MARK, "a", IDS(FB__A));
