@@ -442,7 +442,7 @@ static RuleCond *cond_negate(RuleCond *c, Span at)
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-/* Memory exhausted is the only message that comes here: syntax errors go to yyreport_syntax_error. */
+/* Only "memory exhausted" comes here: syntax errors go to yyreport_syntax_error. */
 static void rule_yyerror(const Span *at, void *scanner, RuleParser *p, const char *message)
 {
     (void)scanner;
