@@ -61,8 +61,11 @@ static const Option options[] = {
      "of the sampler; the same seed tells the same story"},
     {CLI_RUN, "--tokens", NULL, "FILE", TEXT, AT(tokens), 0, 0,
      "ids instead of text: raw little-endian int32"},
+    {CLI_RUN, "--rows", NULL, "FILE", TEXT, AT(rows), 0, 0,
+     "activations for a model without an embedding: raw float32 [n, d_model]; results go to "
+     "--logits"},
     {CLI_RUN, "--logits", NULL, "FILE", TEXT, AT(logits), 0, 0,
-     "with --tokens: every id's logits, raw float32 [batch, tokens, vocab]"},
+     "with --tokens or --rows: every logit, raw float32 [batch, tokens, vocab]"},
     {CLI_RUN, "--generate", NULL, "N", INT, AT(generate), 0, INT_LARGE,
      "with --tokens: print N generated ids"},
     {CLI_RUN, "--decode", NULL, NULL, FLAG, AT(decode), 0, 0,
@@ -300,6 +303,12 @@ static SinterStatus check_run(const CliArgs *a, Message *m)
         return message_set(m, SINTER_BAD_INPUT,
                            "eval needs the file whose text is to be predicted");
     if (a->command != CLI_RUN)
+        return SINTER_OK;
+    if (a->rows && (a->tokens || a->prompt || a->prompt_file || !a->logits || a->generate >= 0 ||
+                    a->decode || a->batch > 1))
+        return message_set(m, SINTER_BAD_INPUT,
+                           "--rows FILE goes with --logits FILE and nothing else of the kind");
+    if (a->rows)
         return SINTER_OK;
     if (!a->prompt && !a->prompt_file && !a->tokens)
         return message_set(m, SINTER_BAD_INPUT,

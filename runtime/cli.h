@@ -19,6 +19,7 @@ typedef struct CliArgs {
     const char *prompt, *prompt_file; /* run, tokenize */
     const char *eval_file;
     const char *tokens, *logits; /* raw i32 in, raw f32 out */
+    const char *rows;            /* raw f32 activations in, for a model without an embedding */
     const char *weights;         /* NULL: the binary's path + ".weights" */
     const char *random;          /* seed as given; NULL: weights from a file */
     uint64_t random_seed, seed;

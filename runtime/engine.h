@@ -32,6 +32,7 @@ struct Sinter {
     SinterSequence sequence[SINTER_MAX_BATCH];
     uint8_t *scratch;
     int32_t *tokens, *pos; /* [rows_max] of the step */
+    float *input;          /* [rows_max, d_model] of a model without an embedding, else NULL */
     int rows_max;
     float *batch_logits; /* [largest decode entry, vocab]: rows of a step of several sequences */
     float *chunk_logits; /* [prefill rows, vocab]: made when every logit of a chunk is asked for */

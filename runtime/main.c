@@ -54,7 +54,7 @@ static SinterStatus run_command(Sinter *s, const CliArgs *a)
         return eval_run(s, a);
     if (a->command == CLI_TOKENIZE)
         return tokenize_run(s, a);
-    return a->tokens ? tokens_run(s, a) : generate_run(s, a);
+    return a->tokens || a->rows ? tokens_run(s, a) : generate_run(s, a);
 }
 
 static SinterStatus run_on_model(const CliArgs *a, const char *weights, Message *m)

@@ -13,6 +13,7 @@
 
 #include "engine.h"
 #include "memory.h"
+#include "random.h"
 
 /* ---- open ------------------------------------------------------------------------------------ */
 
@@ -61,6 +62,35 @@ static SinterStatus start_threads(Sinter *s, int threads)
 static int decode_rows_max(const SinterModel *m)
 {
     return m->n_decode > 0 ? m->decode[m->n_decode - 1].rows : 1;
+}
+
+static int has_embedding(const SinterModel *m)
+{
+    for (int i = 0; i < m->n_tensors; i++)
+        if (strcmp(m->tensors[i].name, "embedding") == 0)
+            return 1;
+    return 0;
+}
+
+static size_t input_bytes(const Sinter *s)
+{
+    return sizeof(float) * (size_t)s->rows_max * (size_t)s->model->d_model;
+}
+
+/* Ids say nothing to a model without an embedding: fed with ids (to measure its speed) it reads the
+ * same small numbers each time. */
+static SinterStatus make_input(Sinter *s)
+{
+    if (has_embedding(s->model))
+        return SINTER_OK;
+    uint64_t state = 1;
+    s->input = memory_map(input_bytes(s));
+    if (!s->input)
+        return message_set(&s->error, SINTER_ENVIRONMENT, "no memory for %zu bytes of activations",
+                           input_bytes(s));
+    for (size_t i = 0; i < input_bytes(s) / sizeof(float); i++)
+        s->input[i] = (float)(2 * random_unit(&state) - 1);
+    return SINTER_OK;
 }
 
 static SinterStatus make_buffers(Sinter *s)
@@ -117,6 +147,8 @@ SinterStatus sinter_open(Sinter **out, const char *weights_path, const SinterOpt
     if (!status)
         status = make_buffers(s);
     if (!status)
+        status = make_input(s);
+    if (!status)
         status = load_weights(s, weights_path, o);
     if (!status)
         status = load_tokenizer(s, weights_path);
@@ -136,6 +168,7 @@ void sinter_close(Sinter *s)
     memory_unmap(s->scratch, m->scratch_bytes);
     memory_unmap(s->tokens, sizeof(int32_t) * (size_t)s->rows_max);
     memory_unmap(s->pos, sizeof(int32_t) * (size_t)s->rows_max);
+    memory_unmap(s->input, input_bytes(s));
     memory_unmap(s->batch_logits, vocab * (size_t)decode_rows_max(m));
     memory_unmap(s->chunk_logits, vocab * (size_t)m->prefill.rows);
     sampler_destroy(s->sampler);
@@ -155,6 +188,11 @@ const char *sinter_error(const Sinter *s)
 int sinter_vocab(const Sinter *s)
 {
     return s->model->vocab;
+}
+
+int sinter_width(const Sinter *s)
+{
+    return s->model->d_model;
 }
 
 int sinter_context(const Sinter *s)
@@ -281,6 +319,7 @@ static void run_entry(Sinter *s, const SinterEntry *e, SinterRun run)
     run.scratch = s->scratch;
     run.tokens = s->tokens;
     run.pos = s->pos;
+    run.input = s->input;
     run.threads = pool_threads(s->pool);
     run.barrier = pool_barrier(s->pool);
     run.profile = s->profile;
@@ -461,6 +500,38 @@ SinterStatus sinter_feed_logits(SinterSequence *q, const int32_t *ids, size_t n,
 {
     CopyTo c = {.out = out, .vocab = (size_t)q->owner->model->vocab};
     return engine_feed_each(q, ids, n, copy_logits, &c);
+}
+
+/* The next rows of the input buffer through one step. */
+static SinterStatus feed_rows_chunk(SinterSequence *q, const float *rows, size_t n, float *out)
+{
+    Sinter *s = q->owner;
+    size_t width = (size_t)s->model->d_model, vocab = (size_t)s->model->vocab;
+    CopyTo c = {.out = out, .vocab = vocab};
+    memset(s->input, 0, input_bytes(s));
+    memcpy(s->input, rows, n * width * sizeof(float));
+    int32_t *ids = calloc(n, sizeof *ids);
+    SinterStatus status =
+        ids ? engine_feed_each(q, ids, n, copy_logits, &c)
+            : message_set(&s->error, SINTER_ENVIRONMENT, "no memory for %zu rows", n);
+    free(ids);
+    return status;
+}
+
+SinterStatus sinter_feed_rows(SinterSequence *q, const float *rows, size_t n, float *out)
+{
+    Sinter *s = q->owner;
+    size_t width = (size_t)s->model->d_model, vocab = (size_t)s->model->vocab;
+    if (!s->input)
+        return message_set(&s->error, SINTER_BAD_INPUT,
+                           "%s has an embedding: feed it ids, not rows of activations",
+                           s->model->name);
+    SinterStatus status = check_room(q, n);
+    for (size_t at = 0, size; !status && at < n; at += size) {
+        size = chunk_size(s, n - at);
+        status = feed_rows_chunk(q, rows + at * width, size, out + at * vocab);
+    }
+    return status;
 }
 
 /* Sequences of one model, each once. */

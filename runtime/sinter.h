@@ -63,6 +63,10 @@ int sinter_sequence_length(const SinterSequence *q);
 SinterStatus sinter_feed(SinterSequence *q, const int32_t *ids, size_t n);
 /* The same, and the logits of every id into out [n, vocab]. */
 SinterStatus sinter_feed_logits(SinterSequence *q, const int32_t *ids, size_t n, float *out);
+/* For a model without an embedding (one MLP alone): n rows of activations [n, d_model] in, [n,
+ * vocab] out, where vocab is the width of the result. */
+SinterStatus sinter_feed_rows(SinterSequence *q, const float *rows, size_t n, float *out);
+int sinter_width(const Sinter *s); /* d_model */
 /* One token to each of n sequences in one step. */
 SinterStatus sinter_step(SinterSequence *const *q, const int32_t *ids, int n);
 const float *sinter_logits(const SinterSequence *q); /* [vocab], of the last id fed */

@@ -132,7 +132,7 @@ static SinterStatus run(Sinter *s, const CliArgs *a, const Ids *ids)
     return status;
 }
 
-SinterStatus tokens_run(Sinter *s, const CliArgs *a)
+static SinterStatus tokens_to_result(Sinter *s, const CliArgs *a)
 {
     Ids ids = {0};
     SinterStatus status = read_ids(s, a->tokens, &ids);
@@ -140,4 +140,48 @@ SinterStatus tokens_run(Sinter *s, const CliArgs *a)
         status = run(s, a, &ids);
     free(ids.id);
     return status;
+}
+
+/* ---- activations in, results out ------------------------------------------------------------- */
+
+static SinterStatus run_rows(Sinter *s, const float *rows, size_t n, const char *path)
+{
+    SinterSequence *q = sinter_sequence(s);
+    size_t bytes = n * (size_t)s->model->vocab * sizeof(float);
+    float *out = q ? malloc(bytes) : NULL;
+    if (!out)
+        return q ? message_set(&s->error, SINTER_ENVIRONMENT, "no memory for %zu bytes of results",
+                               bytes)
+                 : SINTER_ENVIRONMENT;
+    Output file;
+    SinterStatus status = sinter_feed_rows(q, rows, n, out);
+    if (!status)
+        status = output_open(&file, path, &s->error);
+    if (!status) {
+        output_write(&file, out, bytes);
+        status = output_commit(&file, &s->error);
+    }
+    free(out);
+    return status;
+}
+
+static SinterStatus rows_to_result(Sinter *s, const CliArgs *a)
+{
+    char *data;
+    size_t bytes, row = (size_t)s->model->d_model * sizeof(float);
+    SinterStatus status = input_read(a->rows, &data, &bytes, &s->error);
+    if (!status && (bytes == 0 || bytes % row))
+        status =
+            message_set(&s->error, SINTER_BAD_INPUT,
+                        "%s has %zu bytes: raw float32 rows of %d are expected, %zu bytes each",
+                        a->rows, bytes, s->model->d_model, row);
+    if (!status)
+        status = run_rows(s, (const float *)(const void *)data, bytes / row, a->logits);
+    free(data);
+    return status;
+}
+
+SinterStatus tokens_run(Sinter *s, const CliArgs *a)
+{
+    return a->rows ? rows_to_result(s, a) : tokens_to_result(s, a);
 }

@@ -74,6 +74,7 @@ static void test_bad_lines(void **state)
         {"eval", "eval needs the file"},
         {"eval a b", "eval takes one file; 'b' is a second"},
         {"tokenize", "nothing to tokenize"},
+        {"--rows x", "--rows FILE goes with --logits FILE"},
         {"bench --json=1", "--json takes no value"},
         {"bench --logits x", "unknown option '--logits'"},
     };

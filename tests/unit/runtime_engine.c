@@ -159,6 +159,7 @@ static void test_bad_input(void **state)
     SinterSequence *both[2] = {r, q}, *twice[2] = {r, r};
     assert_error(s, sinter_step(both, ids, 2), SINTER_BAD_INPUT, "context exceeded");
     assert_error(s, sinter_step(twice, ids, 2), SINTER_BAD_INPUT, "the same one");
+    assert_error(s, sinter_feed_rows(r, NULL, 1, NULL), SINTER_BAD_INPUT, "toy has an embedding");
     assert_int_equal(sinter_sequence_length(r), 0);
     assert_null(sinter_sequence(s));
     assert_non_null(strstr(sinter_error(s), "all 2 sequences are in use"));

@@ -1,4 +1,4 @@
-/* fuzz_weights.c - any bytes as an x.weights file: refused or accepted, never read out of bounds.
+/* weights.c - any bytes as an x.weights file: refused or accepted, never read out of bounds.
  * Half of the inputs get right checksums and layout, so that the table itself is reached. */
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* fuzz_tokenizer_blob.c - any bytes as a tokenizer; one that opens encodes a text, and its ids are
+/* tokenizer_blob.c - any bytes as a tokenizer; one that opens encodes a text, and its ids are
  * ids. */
 #include <stdint.h>
 #include <stdlib.h>
