@@ -73,19 +73,6 @@ static bool add_step(Converter *c, uint32_t kind, uint32_t flags, const char *a,
     return true;
 }
 
-/* "▁" (U+2581), which SentencePiece writes for a space, as a space. */
-static const char *spaces(const Converter *c, const char *s)
-{
-    static const char mark[] = "\xe2\x96\x81";
-    Buf b = buf_create(c->ctx->arena);
-    for (const char *at = strstr(s, mark); at; s = at + 3, at = strstr(s, mark)) {
-        buf_add(&b, s, (size_t)(at - s));
-        buf_putc(&b, ' ');
-    }
-    buf_puts(&b, s);
-    return b.data;
-}
-
 static const char *quoted_pattern(const Converter *c, const char *literal)
 {
     return arena_printf(c->ctx->arena, "\\Q%s\\E", literal);
@@ -108,9 +95,7 @@ static bool convert_replace(Converter *c, const json_t *n)
     if (!from || !to) {
         return fail(c, "the normaliser Replace needs a pattern of kind", "String");
     }
-    from = spaces(c, from);
-    to = spaces(c, to);
-    return strcmp(from, to) == 0 || add_step(c, STEP_REPLACE, 0, from, to);
+    return add_step(c, STEP_REPLACE, 0, from, to);
 }
 
 static bool convert_normalizer(Converter *c, const json_t *n, int depth)
@@ -141,7 +126,7 @@ static bool convert_normalizer(Converter *c, const json_t *n, int depth)
         return ok;
     }
     if (type && strcmp(type, "Prepend") == 0 && text_of(n, "prepend")) {
-        return add_step(c, STEP_PREPEND, 0, spaces(c, text_of(n, "prepend")), NULL);
+        return add_step(c, STEP_PREPEND, 0, text_of(n, "prepend"), NULL);
     }
     if (type && strcmp(type, "Replace") == 0) {
         return convert_replace(c, n);
@@ -176,19 +161,18 @@ static bool convert_split(Converter *c, const json_t *p)
     return add_step(c, STEP_SPLIT_REGEX, 0, pattern, NULL);
 }
 
-/* Every space starts a piece; a first one is added as the scheme says. */
+/* Every space becomes a mark, one is put in front as the scheme says, and a mark begins a piece. */
 static bool convert_metaspace(Converter *c, const json_t *p)
 {
-    const char *scheme = text_of(p, "prepend_scheme");
+    const char *scheme = text_of(p, "prepend_scheme"), *mark = text_of(p, "replacement");
     bool always = scheme ? strcmp(scheme, "always") == 0 : true_at(p, "add_prefix_space", true);
     bool first = scheme && strcmp(scheme, "first") == 0;
-    if (always && !add_step(c, STEP_PREFIX_SPACE, 0, NULL, NULL)) {
-        return false;
-    }
-    if (first && !add_step(c, STEP_PREPEND_FIRST, 0, " ", NULL)) {
-        return false;
-    }
-    return !true_at(p, "split", true) || add_step(c, STEP_SPLIT_REGEX, 0, " [^ ]*|[^ ]+", NULL);
+    mark = mark && *mark ? mark : "\xe2\x96\x81";
+    const char *pattern = arena_printf(c->ctx->arena, "\\Q%s\\E[^%s]*|[^%s]+", mark, mark, mark);
+    return add_step(c, STEP_REPLACE, 0, " ", mark) &&
+           (!always || add_step(c, STEP_PREPEND, 1, mark, NULL)) &&
+           (!first || add_step(c, STEP_PREPEND_FIRST, 0, mark, NULL)) &&
+           (!true_at(p, "split", true) || add_step(c, STEP_SPLIT_REGEX, 0, pattern, NULL));
 }
 
 static bool convert_pre_tokenizer(Converter *c, const json_t *p, int depth)
@@ -278,6 +262,9 @@ static bool convert_added(Converter *c, const json_t *added)
         json_int_t id = json_integer_value(json_object_get(t, "id"));
         if (!text || !*text || !put_entry(c, text, id, true)) {
             return text && *text ? false : fail(c, "an added token has no", "content");
+        }
+        if (true_at(t, "single_word", false)) {
+            return fail(c, "cannot do single_word of the added token", text);
         }
         Special s = {(uint32_t)id, 0, text};
         s.flags = (true_at(t, "lstrip", false) ? SPECIAL_LSTRIP : 0u) |
@@ -446,8 +433,7 @@ static void put_token(const Converter *c, Buf *b, const Entry *e)
 {
     const char *text = e->text ? e->text : "";
     if (e->added || !(c->flags & TOKENIZER_BYTE_LEVEL)) {
-        const char *plain = e->added ? text : spaces(c, text);
-        put_bytes(b, plain, strlen(plain));
+        put_bytes(b, text, strlen(text));
         return;
     }
     Buf raw = buf_create(c->ctx->arena);
