@@ -290,7 +290,7 @@ static bool check_passes(Compilation *c, Phase phase, int tokens, int *failed)
 
 static bool random_weight(void *user, int layer, Str name, const Type *type, Tensor *out)
 {
-    (void)user;
+    *out = tensor_create(user, type);
     pack_random_rows(CHECK_SEED, layer, name, type, 0, type->rank ? type->dim[0] : 1, out->v);
     return true;
 }
@@ -300,7 +300,7 @@ static bool expected_logits(Program *p, const int32_t *ids, Numbers *out)
 {
     Ctx *ctx = p->c->ctx;
     Module *m = p->module[0];
-    InterpModel model = {.module = m, .weight = random_weight};
+    InterpModel model = {.module = m, .weight = random_weight, .user = ctx->arena};
     interp_states(ctx->arena, &model);
     for (int32_t i = 0; i < CHECK_TOKENS; i++) {
         Tensor logits = {0};
