@@ -24,6 +24,8 @@ typedef struct Importer Importer;
  * diagnostic. Warns when a config.json beside it contradicts the spec. */
 Importer *import_open(Ctx *ctx, const ModelSpec *spec, const char *path);
 void import_close(Importer *im);
+/* See checkpoint_forget. */
+void import_forget(const Importer *im);
 
 /* The tensor of a weight of the IR ("gate" in layer 7; layer -1: outside of the layers) with the
  * type that the IR expects: shape [rows, cols] or [rows]; any float dtype will do. False after a

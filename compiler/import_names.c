@@ -502,3 +502,8 @@ void import_close(Importer *im)
 {
     checkpoint_close(im->checkpoint);
 }
+
+void import_forget(const Importer *im)
+{
+    checkpoint_forget(im->checkpoint);
+}

@@ -177,12 +177,24 @@ static bool set_entry(const Packer *p, WeightsEntry *e, const char *name, const 
     return true;
 }
 
-/* Rows of a block: whole rows of tiles, about BLOCK_NUMBERS numbers. */
-static int64_t block_rows(const Type *t)
+/* Columns of the widest constant behind v: a vector of scales has rows of a matrix behind it. */
+static int64_t widest(const Func *f, ValueId v)
 {
-    int64_t rows = t->rank > 0 ? t->dim[0] : 1, cols = type_elements(t) / rows;
-    int64_t step = t->layout.rows > 0 ? t->layout.rows : 2;
-    int64_t n = BLOCK_NUMBERS / cols / step * step;
+    const Value *value = &f->value[v];
+    int64_t n = type_elements(value->type) / (value->type->rank > 0 ? value->type->dim[0] : 1);
+    const Op *op = value->kind == VALUE_RESULT ? &f->op[value->def] : NULL;
+    for (int i = 0; op && i < op->n_in; i++) {
+        int64_t behind = op->in[i] ? widest(f, op->in[i]) : 0;
+        n = behind > n ? behind : n;
+    }
+    return n;
+}
+
+/* Rows of a block: whole rows of tiles, about BLOCK_NUMBERS numbers. */
+static int64_t block_rows(const WeightTensor *t)
+{
+    int64_t step = t->type->layout.rows > 0 ? t->type->layout.rows : 2;
+    int64_t n = BLOCK_NUMBERS / widest(t->func, t->value) / step * step;
     return n > step ? n : step;
 }
 
@@ -230,7 +242,7 @@ static bool write_block(Packer *p, const WeightTensor *t, const char *name, int6
 static bool write_rows(Packer *p, const WeightTensor *t, const char *name, uint64_t at,
                        XXH3_state_t *sum)
 {
-    int64_t rows = t->type->rank > 0 ? t->type->dim[0] : 1, step = block_rows(t->type);
+    int64_t rows = t->type->rank > 0 ? t->type->dim[0] : 1, step = block_rows(t);
     for (int64_t row = 0; row < rows; row += step) {
         int64_t n = rows - row < step ? rows - row : step;
         if (!write_block(p, t, name, row, n, at, sum)) {

@@ -10,6 +10,9 @@
 
 static const Span nowhere = {0, 0};
 
+/* Numbers read between two times that the memory of the mapped files is given back. */
+enum { FORGET_AFTER = 8 << 20 };
+
 typedef struct Located {
     Str weight;
     WeightRef ref;
@@ -22,6 +25,7 @@ struct PackSource {
     const Func *func;
     int layer;
     VEC(Located) located; /* of this function and layer */
+    int64_t numbers_read; /* since the last import_forget */
 };
 
 PackSource *pack_source_open(Ctx *ctx, const ModelSpec *spec, const char *checkpoint, uint64_t seed)
@@ -174,6 +178,11 @@ bool pack_source_load(void *user, Str weight, int64_t row, int64_t n, double *ou
         return false;
     }
     checkpoint_read(ref, row, n, out);
+    s->numbers_read += n * ref->cols;
+    if (s->numbers_read > FORGET_AFTER) {
+        import_forget(s->importer);
+        s->numbers_read = 0;
+    }
     return (all_finite(out, n * ref->cols) || report_not_finite(s, ref, row, out, NULL)) &&
            round_to(s, ref, type->dtype, row, n, out);
 }

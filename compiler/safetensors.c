@@ -321,6 +321,13 @@ void checkpoint_close(Checkpoint *c)
     c->maps.n = 0;
 }
 
+void checkpoint_forget(const Checkpoint *c)
+{
+    for (size_t i = 0; i < c->maps.n; i++) {
+        madvise(c->maps.data[i].data, c->maps.data[i].size, MADV_DONTNEED);
+    }
+}
+
 const CheckpointTensor *checkpoint_find(const Checkpoint *c, const char *name)
 {
     CheckpointTensor key = {.name = name};

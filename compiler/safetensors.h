@@ -34,6 +34,8 @@ typedef struct Checkpoint {
 /* NULL after a diagnostic. */
 Checkpoint *checkpoint_open(Ctx *ctx, const char *path);
 void checkpoint_close(Checkpoint *c);
+/* Gives the memory of what was read back to the system (its page cache keeps it). */
+void checkpoint_forget(const Checkpoint *c);
 const CheckpointTensor *checkpoint_find(const Checkpoint *c, const char *name);
 /* The name in the checkpoint nearest to `name`, or NULL. */
 const char *checkpoint_nearest(const Checkpoint *c, const char *name);

@@ -106,8 +106,10 @@ static bool eval_scale_cols(const Fetch *f, const Op *op, int64_t row, int64_t n
     if (gain == NULL || !f->rows(f->user, op->in[0], row, n, out)) {
         return false;
     }
-    for (int64_t i = 0; i < n * cols; i++) {
-        out[i] *= gain[i % cols];
+    for (int64_t r = 0; r < n; r++) {
+        for (int64_t k = 0; k < cols; k++) {
+            out[r * cols + k] *= gain[k];
+        }
     }
     return true;
 }
@@ -119,21 +121,40 @@ static int64_t group_of(const Op *op, int64_t cols)
     return op->a.group > 0 ? op->a.group : cols;
 }
 
-static double symmetric_scale(const double *w, int64_t n, double levels)
-{
-    double max = 0;
-    for (int64_t i = 0; i < n; i++) {
-        max = fmax(max, fabs(w[i]));
-    }
-    return max / levels;
-}
-
+/* Minimum and maximum of w and 0; four of each at a time, because one comparison waits for the one
+ * before it. */
 static void range_with_zero(const double *w, int64_t n, double *lo, double *hi)
 {
-    *lo = *hi = 0;
+    double low[4] = {0}, high[4] = {0};
     for (int64_t i = 0; i < n; i++) {
-        *lo = fmin(*lo, w[i]);
-        *hi = fmax(*hi, w[i]);
+        low[i % 4] = w[i] < low[i % 4] ? w[i] : low[i % 4];
+        high[i % 4] = w[i] > high[i % 4] ? w[i] : high[i % 4];
+    }
+    *lo = fmin(fmin(low[0], low[1]), fmin(low[2], low[3]));
+    *hi = fmax(fmax(high[0], high[1]), fmax(high[2], high[3]));
+}
+
+static double symmetric_scale(const double *w, int64_t n, double levels)
+{
+    double lo, hi;
+    range_with_zero(w, n, &lo, &hi);
+    return fmax(-lo, hi) / levels;
+}
+
+/* rint for |x| < 2^51: the sum has no room for a fraction and is rounded to even. */
+static double round_even(double x)
+{
+    const double shift = 0x1.8p52;
+    return (x + shift) - shift;
+}
+
+static void quantize_group(const double *w, int64_t n, double scale, double zero, double lo,
+                           double hi, double *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        double code = (scale > 0 ? round_even(w[i] / scale) : 0) + zero;
+        code = code < lo ? lo : code;
+        out[i] = code > hi ? hi : code;
     }
 }
 
@@ -187,9 +208,9 @@ static bool eval_quant_code(const Fetch *f, const Op *op, int64_t row, int64_t n
     if (w == NULL || scale == NULL || (zeros && zero == NULL)) {
         return false;
     }
-    for (int64_t i = 0; i < n * cols; i++) {
-        double s = scale[i / group], z = zeros ? zero[i / group] : (double)op->a.zero;
-        out[i] = fmin(fmax((s > 0 ? rint(w[i] / s) : 0) + z, lo), hi);
+    for (int64_t g = 0; g < n * cols / group; g++) {
+        double z = zeros ? zero[g] : (double)op->a.zero;
+        quantize_group(w + g * group, group, scale[g], z, lo, hi, out + g * group);
     }
     return true;
 }
