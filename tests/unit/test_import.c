@@ -371,13 +371,14 @@ typedef struct Fixture {
     TypeTable *types;
 } Fixture;
 
-static Fixture open_small_llama(const Place *p)
+static Fixture *open_small_llama(const Place *p)
 {
-    Fixture f = {.spec = import(p, small_llama)};
+    Fixture *f = ARENA_NEW(p->ctx->arena, Fixture);
+    f->spec = import(p, small_llama);
     write_checkpoint(p, llama_entries, sizeof llama_entries / sizeof *llama_entries);
-    f.importer = import_open(p->ctx, &f.spec, p->dir);
-    assert_non_null(f.importer);
-    f.types = type_table_create(p->ctx);
+    f->importer = import_open(p->ctx, &f->spec, p->dir);
+    assert_non_null(f->importer);
+    f->types = type_table_create(p->ctx);
     return f;
 }
 
@@ -399,41 +400,41 @@ static void expect_message(const Place *p, const char *message)
 static void finds_weights_or_says_why_not(void **state)
 {
     const Place *p = *state;
-    Fixture f = open_small_llama(p);
+    Fixture *f = open_small_llama(p);
     WeightRef ref;
-    assert_true(locate(p, &f, 0, "gate", 6, 8, &ref));
+    assert_true(locate(p, f, 0, "gate", 6, 8, &ref));
     assert_true(ref.rows == 6 && ref.cols == 8 && ref.first == 0 && !ref.transposed);
-    assert_false(locate(p, &f, 1, "gate", 6, 8, &ref));
+    assert_false(locate(p, f, 1, "gate", 6, 8, &ref));
     expect_message(p, "weight layers.1.gate is missing: no tensor "
                       "'model.layers.1.mlp.gate_proj.weight'; the nearest name is "
                       "'model.layers.0.mlp.gate_proj.weight'");
-    assert_false(locate(p, &f, 0, "down", 8, 6, &ref));
+    assert_false(locate(p, f, 0, "down", 8, 6, &ref));
     expect_message(p, "tensor 'model.layers.0.mlp.down_proj.weight' has shape [6, 8], but the spec "
                       "needs [8, 6] for down");
-    assert_false(locate(p, &f, 0, "up", 6, 8, &ref));
+    assert_false(locate(p, f, 0, "up", 6, 8, &ref));
     expect_message(p, "has dtype I8, but weights are read from F32, BF16 or F16");
-    assert_false(locate(p, &f, -1, "pos_embedding", 16, 8, &ref));
+    assert_false(locate(p, f, -1, "pos_embedding", 16, 8, &ref));
     expect_message(p, "the spec needs the weight pos_embedding, which checkpoints named like llama "
                       "do not have");
-    import_close(f.importer);
+    import_close(f->importer);
 }
 
 static void reports_weights_that_nobody_read(void **state)
 {
     const Place *p = *state;
-    Fixture f = open_small_llama(p);
+    Fixture *f = open_small_llama(p);
     WeightRef ref;
-    locate(p, &f, -1, "head", 10, 8, &ref);
-    locate(p, &f, -1, "embedding", 10, 8, &ref);
-    locate(p, &f, 0, "gate", 6, 8, &ref);
-    locate(p, &f, 0, "up", 6, 8, &ref);
-    locate(p, &f, 0, "down", 6, 8, &ref);
-    assert_false(import_check_unused(f.importer));
+    locate(p, f, -1, "head", 10, 8, &ref);
+    locate(p, f, -1, "embedding", 10, 8, &ref);
+    locate(p, f, 0, "gate", 6, 8, &ref);
+    locate(p, f, 0, "up", 6, 8, &ref);
+    locate(p, f, 0, "down", 6, 8, &ref);
+    assert_false(import_check_unused(f->importer));
     expect_message(p, "the spec describes another model: it leaves out 1 weights, the first is "
                       "'model.layers.0.self_attn.q_proj.bias'");
-    locate(p, &f, 0, "q_bias", 8, 0, &ref);
-    assert_true(import_check_unused(f.importer)); /* inv_freq is passed over */
-    import_close(f.importer);
+    locate(p, f, 0, "q_bias", 8, 0, &ref);
+    assert_true(import_check_unused(f->importer)); /* inv_freq is passed over */
+    import_close(f->importer);
 }
 
 static void slices_fused_and_transposed_tensors(void **state)
