@@ -240,14 +240,6 @@ bool program_build(Program *p, const char *dir)
 /* ---- run from the cache
  * -------------------------------------------------------------------------- */
 
-static const char *cache_root(Arena *a)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    return xdg && *xdg     ? path_join(a, xdg, "sinter")
-           : home && *home ? path_join(a, home, ".cache/sinter")
-                           : "/tmp/sinter-cache";
-}
-
 /* Names what the program depends on: its source, sinter itself, and which weights. */
 static const char *cache_key(const Program *p)
 {
@@ -272,7 +264,7 @@ static const char *cache_key(const Program *p)
 static bool spec_of_folder(Ctx *ctx, Options *o)
 {
     ModelSpec spec;
-    const char *dir = path_join(ctx->arena, cache_root(ctx->arena), "specs");
+    const char *dir = path_join(ctx->arena, paths_cache_dir(ctx->arena), "specs");
     if (!import_config(ctx, o->operand, &spec) || !file_make_dirs(ctx->diag, dir)) {
         return false;
     }
@@ -315,7 +307,7 @@ bool program_run_cached(Ctx *ctx, const Options *options, const TextList *args)
     if (!compilation_open(&c, ctx, &o) || !program_plan(&p, &c) || !program_emit(&p)) {
         return false;
     }
-    const char *dir = path_join(ctx->arena, cache_root(ctx->arena), cache_key(&p));
+    const char *dir = path_join(ctx->arena, paths_cache_dir(ctx->arena), cache_key(&p));
     bool there = file_exists(program_file(&p, dir, ""));
     return (there || (program_write(&p, dir) && program_pack(&p, dir) && program_build(&p, dir))) &&
            become(ctx, &p, dir, args);

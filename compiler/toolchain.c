@@ -9,10 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "compiler/base/file.h"
+#include "compiler/base/paths.h"
 
 extern char **environ;
 
@@ -220,28 +224,116 @@ static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r,
     return argv;
 }
 
-/* All objects; the model's own source, last in the list and the largest, is started first. */
+/* ---- objects of the runtime, which are the same for every model
+ * ---------------------------------- */
+
+static void hash_file(XXH3_state_t *hash, Ctx *ctx, const char *path)
+{
+    size_t n = 0;
+    const char *text = file_read(ctx->arena, diag_create(ctx->arena), path, &n);
+    XXH3_64bits_update(hash, path_stem(ctx->arena, path), strlen(path_stem(ctx->arena, path)) + 1);
+    if (text) {
+        XXH3_64bits_update(hash, text, n);
+    }
+}
+
+/* A folder of the cache named after everything that the runtime's objects depend on: the compiler
+ * (its path, size and date), the flags, all of the runtime's files. */
+static const char *object_cache(Ctx *ctx, const char *cc, const BuildRequest *r)
+{
+    const char *dir = path_join(ctx->arena, r->dir, "runtime");
+    XXH3_state_t *hash = XXH3_createState();
+    struct dirent **entry = NULL;
+    struct stat st = {0};
+    stat(cc, &st);
+    Buf key = buf_create(ctx->arena);
+    buf_printf(&key, "%s %lld %lld " TOOLCHAIN_CFLAGS, cc, (long long)st.st_size,
+               (long long)st.st_mtime);
+    XXH3_64bits_reset(hash);
+    XXH3_64bits_update(hash, key.data, key.len);
+    int n = scandir(dir, &entry, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        hash_file(hash, ctx,
+                  path_join(ctx->arena, dir, arena_strdup(ctx->arena, entry[i]->d_name)));
+        free(entry[i]);
+    }
+    free(entry);
+    uint64_t digest = XXH3_64bits_digest(hash);
+    XXH3_freeState(hash);
+    return path_join(ctx->arena, paths_cache_dir(ctx->arena),
+                     arena_printf(ctx->arena, "runtime-%016llx", (unsigned long long)digest));
+}
+
+/* Keeps an object for the next model. A cache that cannot be written is no error. */
+static void keep_object(Ctx *ctx, const char *cache, const char *object)
+{
+    Diag *quiet = diag_create(ctx->arena);
+    size_t n = 0;
+    const char *data = file_read(ctx->arena, quiet, object, &n);
+    const char *name = arena_printf(ctx->arena, "%s.o", path_stem(ctx->arena, object));
+    if (data && file_make_dirs(quiet, cache)) {
+        file_write(quiet, path_join(ctx->arena, cache, name), data, n);
+    }
+}
+
+/* ---- compiling and linking
+ * ------------------------------------------------------------------------ */
+
+typedef struct Job {
+    const char *source, *object;
+    bool model; /* the model's own source, not one of the runtime's */
+    Child child;
+} Job;
+
+/* What must be compiled; objects that the cache has go straight to the list. */
+static size_t plan_jobs(Ctx *ctx, const TextList *sources, const char *tmp, const char *cache,
+                        TextList *objects, Job *jobs)
+{
+    size_t n = 0;
+    for (size_t i = sources->n; i-- > 0;) { /* the model's source, last and largest, starts first */
+        const char *source = sources->data[i];
+        const char *name = arena_printf(ctx->arena, "%s.o", path_stem(ctx->arena, source));
+        const char *cached = path_join(ctx->arena, cache, name);
+        bool model = i + 1 == sources->n;
+        if (!model && file_exists(cached)) {
+            add(ctx, objects, cached);
+        } else {
+            jobs[n++] = (Job){source, path_join(ctx->arena, tmp, name), model, {0}};
+            add(ctx, objects, jobs[n - 1].object);
+        }
+    }
+    return n;
+}
+
+static bool finish_job(Ctx *ctx, Job *job, const char *cache)
+{
+    bool ok = toolchain_wait(ctx, &job->child, NULL);
+    if (ok && !job->model) {
+        keep_object(ctx, cache, job->object);
+    }
+    return ok;
+}
+
+/* As many compilers at once as there are cores. */
 static bool compile_objects(Ctx *ctx, const char *cc, const BuildRequest *r,
                             const TextList *sources, const char *tmp, TextList *objects)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     size_t slots = cores > 1 ? (size_t)cores : 1, started = 0, done = 0;
-    Child *children = ARENA_ARRAY(ctx->arena, Child, sources->n);
+    const char *cache = object_cache(ctx, cc, r);
+    Job *jobs = ARENA_ARRAY(ctx->arena, Job, sources->n);
+    size_t n = plan_jobs(ctx, sources, tmp, cache, objects, jobs);
     bool ok = true;
-    while (done < sources->n) {
-        while (ok && started < sources->n && started - done < slots) {
-            const char *source = sources->data[sources->n - 1 - started];
-            const char *object = path_join(
-                ctx->arena, tmp, arena_printf(ctx->arena, "%s.o", path_stem(ctx->arena, source)));
-            add(ctx, objects, object);
-            TextList argv = compile_command(ctx, cc, r, source, started == 0, object);
-            ok = toolchain_start(ctx, &argv, r->verbose, &children[started]);
+    while (done < started || (ok && started < n)) {
+        while (ok && started < n && started - done < slots) {
+            Job *job = &jobs[started];
+            TextList argv = compile_command(ctx, cc, r, job->source, job->model, job->object);
+            ok = toolchain_start(ctx, &argv, r->verbose, &job->child);
             started += ok;
         }
-        if (done == started) {
-            return false;
+        if (done < started) {
+            ok = finish_job(ctx, &jobs[done++], cache) && ok;
         }
-        ok = toolchain_wait(ctx, &children[done++], NULL) && ok;
     }
     return ok;
 }

@@ -29,3 +29,13 @@ const char *paths_data_dir(Arena *a)
     const char *dir = path_join(a, path_dir(a, exe_dir), "share/sinter");
     return file_is_dir(dir) ? dir : NULL;
 }
+
+const char *paths_cache_dir(Arena *a)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg != NULL && *xdg != '\0') {
+        return path_join(a, xdg, "sinter");
+    }
+    return home != NULL && *home != '\0' ? path_join(a, home, ".cache/sinter")
+                                         : "/tmp/sinter-cache";
+}

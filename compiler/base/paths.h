@@ -12,4 +12,7 @@ const char *paths_data_dir(Arena *a);
 /* The folder of the running executable, or NULL when the system does not say. */
 const char *paths_exe_dir(Arena *a);
 
+/* $XDG_CACHE_HOME/sinter, else ~/.cache/sinter: things that can be made again. */
+const char *paths_cache_dir(Arena *a);
+
 #endif
