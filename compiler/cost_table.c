@@ -4,7 +4,7 @@
 
 #include "compiler/inspect.h"
 
-static const char *bytes_text(Arena *a, double x)
+const char *cost_bytes_text(Arena *a, double x)
 {
     if (x >= 1e9) {
         return arena_printf(a, "%.3f GB", x / 1e9);
@@ -21,8 +21,8 @@ static void print_row(Buf *b, const Func *f, const Op *op, const Device *d, int6
     Cost c = cost_op(f, op, kv_len);
     double bytes = c.weight_bytes + c.read_bytes + c.write_bytes;
     const char *name = arena_printf(a, "%s %%%s", op_name(op->kind), f->value[op->out[0]].name);
-    buf_printf(b, "  %-34s %11s %11s %11.3f", name, bytes_text(a, c.weight_bytes),
-               bytes_text(a, c.read_bytes + c.write_bytes), c.flops / 1e6);
+    buf_printf(b, "  %-34s %11s %11s %11.3f", name, cost_bytes_text(a, c.weight_bytes),
+               cost_bytes_text(a, c.read_bytes + c.write_bytes), c.flops / 1e6);
     buf_printf(b, " %9.2f",
                c.weight_bytes > 0 ? cost_intensity(f, op)
                : bytes > 0        ? c.flops / bytes
@@ -65,8 +65,9 @@ static void print_func(Buf *b, const Module *m, const Func *f, const Device *d, 
         }
     }
     Cost c = cost_func(f, kv_len);
-    buf_printf(b, "  %-34s %11s %11s %11.3f\n", "sum of one", bytes_text(b->arena, c.weight_bytes),
-               bytes_text(b->arena, c.read_bytes + c.write_bytes), c.flops / 1e6);
+    buf_printf(b, "  %-34s %11s %11s %11.3f\n", "sum of one",
+               cost_bytes_text(b->arena, c.weight_bytes),
+               cost_bytes_text(b->arena, c.read_bytes + c.write_bytes), c.flops / 1e6);
 }
 
 void cost_table_print(Buf *b, const Module *m, const Device *d, int64_t kv_len)
@@ -81,8 +82,8 @@ void cost_table_print(Buf *b, const Module *m, const Device *d, int64_t kv_len)
     }
     Cost c = cost_module(m, kv_len);
     buf_printf(b, "whole step: weights %s, activations and caches %s, %.3f GFLOP, %d kernels\n",
-               bytes_text(b->arena, c.weight_bytes),
-               bytes_text(b->arena, c.read_bytes + c.write_bytes), c.flops / 1e9, c.launches);
+               cost_bytes_text(b->arena, c.weight_bytes),
+               cost_bytes_text(b->arena, c.read_bytes + c.write_bytes), c.flops / 1e9, c.launches);
     buf_printf(b, "  exactly %.0f bytes of weights; %.0f a token\n", c.weight_bytes,
                c.weight_bytes / m->tokens);
     if (d) {

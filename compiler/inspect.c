@@ -13,7 +13,8 @@ void inspect_record(void *user, const Module *m, const char *pass, int changes, 
     Inspection *in = user;
     Buf text = buf_create(in->ctx->arena);
     ir_print_module(&text, m);
-    InspectStep step = {pass, changes, seconds, text.data, cost_module(m, in->kv_len)};
+    InspectStep step = {pass, changes, seconds, text.data, cost_module(m, in->kv_len), 0};
+    step.roofline = in->device ? cost_module_seconds(m, in->kv_len, in->device) : 0;
     vec_push(in->ctx->arena, &in->steps, step);
 }
 
@@ -197,11 +198,43 @@ void mlp_traffic_print(Buf *b, const char *strategy, const MlpTraffic *t)
 /* ---- views ------------------------------------------------------------------------------------
  */
 
+bool inspect_step_same(const Inspection *in, size_t i)
+{
+    return i > 0 && strcmp(in->steps.data[i].text, in->steps.data[i - 1].text) == 0;
+}
+
+static void put_bytes_change(Buf *b, const char *what, double before, double after)
+{
+    if (before != after) {
+        buf_printf(b, ", %s %s -> %s", what, cost_bytes_text(b->arena, before),
+                   cost_bytes_text(b->arena, after));
+    }
+}
+
+void inspect_put_effect(const Inspection *in, size_t i, Buf *b)
+{
+    const InspectStep *s = &in->steps.data[i], *p = s - 1;
+    buf_printf(b, "%d change%s", s->changes, s->changes == 1 ? "" : "s");
+    if (p->cost.launches != s->cost.launches) {
+        buf_printf(b, ", kernels %d -> %d", p->cost.launches, s->cost.launches);
+    }
+    put_bytes_change(b, "weights", p->cost.weight_bytes, s->cost.weight_bytes);
+    put_bytes_change(b, "activations", p->cost.read_bytes + p->cost.write_bytes,
+                     s->cost.read_bytes + s->cost.write_bytes);
+    if (s->roofline > 0 && p->roofline != s->roofline) {
+        buf_printf(b, ", roofline %.3f -> %.3f ms", p->roofline * 1e3, s->roofline * 1e3);
+    }
+}
+
 static void print_step(Buf *b, const Inspection *in, size_t i, bool diff)
 {
     const InspectStep *s = &in->steps.data[i];
-    bool same = i > 0 && strcmp(s->text, in->steps.data[i - 1].text) == 0;
-    buf_printf(b, "---- %02zu %s: %s\n", i, s->pass, same ? "(unchanged)" : "");
+    bool same = inspect_step_same(in, i);
+    buf_printf(b, "---- %02zu %s%s", i, s->pass, same ? " (unchanged)" : i > 0 ? ": " : "");
+    if (i > 0 && !same) {
+        inspect_put_effect(in, i, b);
+    }
+    buf_putc(b, '\n');
     if (same) {
         return;
     }
