@@ -605,7 +605,7 @@ bool formula_eval_bool(const FormulaEnv *env, const Formula *f, bool *out)
 
 static bool eval_logic(const FormulaEnv *env, const Formula *f, FormulaValue *out)
 {
-    bool b;
+    bool b = false;
     if (!formula_eval_bool(env, f->arg[0], &b)) {
         return false;
     }
@@ -620,7 +620,7 @@ static bool eval_logic(const FormulaEnv *env, const Formula *f, FormulaValue *ou
 
 static bool eval_choose(const FormulaEnv *env, const Formula *f, FormulaValue *out)
 {
-    bool b;
+    bool b = false;
     return formula_eval_bool(env, f->arg[0], &b) && formula_eval(env, f->arg[b ? 1 : 2], out);
 }
 

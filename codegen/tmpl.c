@@ -266,7 +266,7 @@ static bool expand_list(TmplList l, TmplEnv *env, Buf *out);
 
 static bool expand_for(const TmplNode *n, TmplEnv *env, Buf *out)
 {
-    int64_t from, to;
+    int64_t from = 0, to = 0;
     if (!eval_int(env, n->a, &from) || !eval_int(env, n->b, &to)) {
         return false;
     }
