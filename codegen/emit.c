@@ -2,7 +2,7 @@
  *
  *   header comment, includes, constants, offsets of weights
  *   prelude (only what is used), register blocks, kernels (each text once, shared by phases)
- *   for each phase: one function per IR function, then the step that runs the schedule
+ *   for each phase: its functions and the step (emit_func.c)
  *   tables and SinterModel (emit_tables.c) */
 #include "codegen/emit.h"
 
@@ -14,8 +14,7 @@
 #include "codegen/select.h"
 #include "compiler/base/file.h"
 
-/* ---- templates
- * ------------------------------------------------------------------------------------------ */
+/* ---- templates ------------------------------------------------------------------------------- */
 
 const Tmpl *emit_template(Emit *e, const char *name)
 {
@@ -37,8 +36,7 @@ const Tmpl *emit_template(Emit *e, const char *name)
     return t.tmpl;
 }
 
-/* ---- kernels
- * --------------------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 /* The IR lines that a kernel implements, in a comment. */
 static void put_comment_line(Buf *b, const char *text)
@@ -85,11 +83,6 @@ static Str kernel_comment(const Emit *e, const PlanFunc *pf, const Kernel *k)
     return str_intern(e->ctx->strings, b.data);
 }
 
-static KernelText kernel_text(Emit *e, const PlanPhase *phase, const PlanFunc *pf, const Kernel *k)
-{
-    return (KernelText){.emit = e, .phase = phase, .pf = pf, .kernel = k};
-}
-
 static EmittedKernel *find_emitted(Emit *e, const PlanFunc *pf, const Kernel *k, Str key)
 {
     for (size_t i = 0; i < e->kernels.n; i++) {
@@ -123,7 +116,7 @@ static Str kernel_symbol(const Emit *e, const PlanPhase *phase, const PlanFunc *
 }
 
 /* Makes the kernel's text unless an equal one is there; `k` is left with parameters and symbol. */
-static bool emit_kernel(Emit *e, KernelText *k)
+bool emit_kernel(Emit *e, KernelText *k)
 {
     Buf key = buf_create(e->ctx->arena);
     k->symbol = str_intern(e->ctx->strings, "KERNEL");
@@ -153,294 +146,7 @@ static bool emit_kernel(Emit *e, KernelText *k)
     return true;
 }
 
-/* ---- functions
- * ------------------------------------------------------------------------------------------- */
-
-/* A function's body while its kernels are made. */
-typedef struct FuncText {
-    Buf calls;
-    bool *used; /* [buffers] a kernel is passed this buffer */
-    bool uses_layer, uses_kv;
-} FuncText;
-
-/* A buffer's name as a whole word in an argument. */
-static bool mentions_word(const char *text, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *s = strstr(text, word); s != NULL; s = strstr(s + 1, word)) {
-        bool left = s == text || !(isalnum((unsigned char)s[-1]) || s[-1] == '_');
-        bool right = !(isalnum((unsigned char)s[n]) || s[n] == '_');
-        if (left && right && (s == text || s[-1] != '>')) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void note_buffers(const KernelText *k, FuncText *f)
-{
-    for (size_t i = 0; i < k->pf->buffers.n; i++) {
-        Str name = emit_variable(k->emit->ctx, k->pf->buffers.data[i].name);
-        for (size_t p = 0; p < k->params.n; p++) {
-            bool pointer = k->params.data[p].ir != NULL;
-            f->used[i] = f->used[i] || (pointer && mentions_word(k->params.data[p].arg, name));
-        }
-    }
-}
-
-static void put_call(const KernelText *k, FuncText *f)
-{
-    Ctx *ctx = k->emit->ctx;
-    Str *item = ARENA_ARRAY(ctx->arena, Str, k->params.n);
-    for (size_t i = 0; i < k->params.n; i++) {
-        item[i] = k->params.data[i].arg;
-    }
-    buf_puts(&f->calls, "    ");
-    Buf call = buf_create(ctx->arena);
-    emit_wrapped(&call, arena_printf(ctx->arena, "%s(", k->symbol), item, k->params.n, 4, ");");
-    for (const char *s = call.data; *s != '\0'; s++) {
-        buf_putc(&f->calls, *s);
-        if (*s == '\n') {
-            buf_puts(&f->calls, "    ");
-        }
-    }
-    buf_putc(&f->calls, '\n');
-    if (k->kernel->barrier_after) {
-        buf_puts(&f->calls, "    sinter_barrier(run->barrier, thread);\n");
-    }
-    buf_printf(&f->calls, "    lap(run, thread, %d, &clock);\n", k->kernel->info);
-}
-
-/* Buffers of equal name (a shared one and a temporary) get different variables. */
-static void put_buffers(const Emit *e, const PlanFunc *pf, const FuncText *f, Buf *b)
-{
-    for (size_t i = 0; i < pf->buffers.n; i++) {
-        const PlanBuffer *x = &pf->buffers.data[i];
-        const char *type = emit_ctype(x->stored);
-        if (f->used[i]) {
-            buf_printf(b, "    %s *%s = (%s *)(run->scratch + %lld); /* (%lld, %lld) */\n", type,
-                       emit_variable(e->ctx, x->name), type, (long long)x->offset,
-                       (long long)x->rows, (long long)x->stride);
-        }
-    }
-}
-
-static Str func_symbol(const Emit *e, const PlanPhase *phase, const Func *f)
-{
-    return emit_identifier(e->ctx, arena_printf(e->ctx->arena, "%s_%s", phase->name, f->name));
-}
-
-static bool is_layered(const PlanPhase *phase, const Func *f)
-{
-    const Module *m = phase->module;
-    for (size_t s = 0; s < m->steps.n; s++) {
-        for (int k = 0; k < m->steps.data[s].n_funcs; k++) {
-            if (m->steps.data[s].layered && m->funcs.data[m->steps.data[s].func[k]] == f) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Which arguments a phase function takes, besides run, rows and thread. */
-typedef struct FuncArgs {
-    bool layer, kv;
-} FuncArgs;
-
-static bool emit_func(Emit *e, const PlanPhase *phase, const PlanFunc *pf, Buf *b, FuncArgs *args)
-{
-    FuncText f = {.calls = buf_create(e->ctx->arena)};
-    f.used = ARENA_ARRAY(e->ctx->arena, bool, pf->buffers.n + 1);
-    for (size_t i = 0; i < pf->kernels.n; i++) {
-        KernelText k = kernel_text(e, phase, pf, &pf->kernels.data[i]);
-        if (!emit_kernel(e, &k)) {
-            return false;
-        }
-        note_buffers(&k, &f);
-        put_call(&k, &f);
-        f.uses_layer = f.uses_layer || k.uses_layer;
-        f.uses_kv = f.uses_kv || k.uses_kv;
-    }
-    args->layer = f.uses_layer;
-    args->kv = f.uses_kv;
-    Str item[5];
-    size_t n = 0;
-    item[n++] = "const SinterRun *run";
-    item[n++] = "int rows";
-    if (args->layer) {
-        item[n++] = "const uint8_t *w";
-    }
-    if (args->kv) {
-        item[n++] = "size_t kv_at";
-    }
-    item[n++] = "int thread";
-    Str symbol = func_symbol(e, phase, pf->func);
-    buf_printf(b, "/* @%s%s, %s: %d call%s a step. */\n", pf->func->name,
-               is_layered(phase, pf->func) ? " (w, kv_at: weights and caches of the layer)" : "",
-               phase->name, pf->calls, pf->calls == 1 ? "" : "s");
-    emit_wrapped(b, arena_printf(e->ctx->arena, "static void %s(", symbol), item, n, 0, ")\n{\n");
-    put_buffers(e, pf, &f, b);
-    buf_puts(b, "    uint64_t clock = run->profile != NULL ? sinter_now_ns() : 0;\n");
-    buf_add(b, f.calls.data, f.calls.len);
-    buf_puts(b, "}\n\n");
-    return true;
-}
-
-/* ---- steps
- * -------------------------------------------------------------------------------------------------
- */
-
-static const WeightBlock *find_block(const Plan *p, int step, int slot)
-{
-    for (size_t i = 0; i < p->weights->blocks.n; i++) {
-        const WeightBlock *b = &p->weights->blocks.data[i];
-        if (b->step == step && b->slot == slot) {
-            return b;
-        }
-    }
-    BUG("no weights for step %d", step);
-}
-
-static const KvBlock *find_kv(const Plan *p, int step, int slot)
-{
-    for (size_t i = 0; i < p->kv.n; i++) {
-        if (p->kv.data[i].step == step && p->kv.data[i].slot == slot) {
-            return &p->kv.data[i];
-        }
-    }
-    BUG("no caches for step %d", step);
-}
-
-static void put_func_call(Emit *e, const PlanPhase *phase, int step, int slot, const char *indent,
-                          FuncArgs args, Buf *b)
-{
-    const Step *s = &phase->module->steps.data[step];
-    StrTable *strings = e->ctx->strings;
-    Str symbol = func_symbol(e, phase, phase->module->funcs.data[s->func[slot]]);
-    bool loop = s->repeat > 1;
-    Str item[5];
-    size_t n = 0;
-    item[n++] = "run";
-    item[n++] = "run->rows";
-    if (args.layer) {
-        const WeightBlock *w = find_block(e->plan, step, slot);
-        item[n++] =
-            loop ? str_internf(strings, "run->weights + %llu + i * %llu",
-                               (unsigned long long)w->offset, (unsigned long long)w->stride)
-                 : str_internf(strings, "run->weights + %llu", (unsigned long long)w->offset);
-    }
-    if (args.kv) {
-        const KvBlock *kv = find_kv(e->plan, step, slot);
-        item[n++] = !loop             ? str_internf(strings, "%lld", (long long)kv->offset)
-                    : kv->offset == 0 ? str_internf(strings, "i * %lld", (long long)kv->stride)
-                                      : str_internf(strings, "%lld + i * %lld",
-                                                    (long long)kv->offset, (long long)kv->stride);
-    }
-    item[n++] = "thread";
-    Buf call = buf_create(e->ctx->arena);
-    emit_wrapped(&call, arena_printf(e->ctx->arena, "%s%s(", indent, symbol), item, n, 0, ");\n");
-    buf_add(b, call.data, call.len);
-}
-
-static void put_step(Emit *e, const PlanPhase *phase, int step, const FuncArgs *args, Buf *b)
-{
-    const Step *s = &phase->module->steps.data[step];
-    bool loop = s->repeat > 1;
-    if (loop) {
-        buf_printf(b, "    for (size_t i = 0; i < %d; i++) {\n", s->repeat);
-    }
-    for (int slot = 0; slot < s->n_funcs; slot++) {
-        put_func_call(e, phase, step, slot, loop ? "        " : "    ", args[s->func[slot]], b);
-    }
-    buf_puts(b, loop ? "    }\n" : "");
-}
-
-static const PlanPhase *decode1(const Emit *e)
-{
-    for (size_t i = 0; i < e->plan->phases.n; i++) {
-        const PlanPhase *p = &e->plan->phases.data[i];
-        if (p->module->phase == PHASE_DECODE && p->module->tokens == 1 && p->head >= 0) {
-            return p;
-        }
-    }
-    return NULL;
-}
-
-/* The head's input rows: x, in the environment. */
-static const PlanBuffer *head_input(const PlanPhase *phase)
-{
-    const PlanFunc *pf = &phase->funcs.data[phase->head];
-    for (size_t i = 0; i < pf->func->params.n; i++) {
-        const Place *p = &pf->place[pf->func->params.data[i]];
-        if (p->kind == PLACE_SCRATCH) {
-            return plan_buffer(pf, p);
-        }
-    }
-    BUG("@%s takes nothing from the environment", pf->func->name);
-}
-
-/* Logits of the last row only: it is moved to row 0, and the head of one row is run on it. */
-static void put_last_logits(Emit *e, const PlanPhase *phase, Buf *b)
-{
-    const PlanPhase *one = decode1(e) != NULL ? decode1(e) : phase;
-    const PlanBuffer *from = head_input(phase), *to = head_input(one);
-    long long row = (long long)from->stride * dtype_bits(from->stored) / 8;
-    Str symbol = func_symbol(e, one, one->funcs.data[one->head].func);
-    buf_puts(b, "    if (run->logits_wanted == SINTER_LOGITS_LAST) {\n");
-    buf_puts(b, "        if (thread == 0) {\n");
-    buf_printf(b, "            const size_t last = (size_t)(run->rows - 1) * %lld;\n", row);
-    buf_printf(b, "            memmove(run->scratch + %lld, run->scratch + %lld + last, %lld);\n",
-               (long long)to->offset, (long long)from->offset, row);
-    buf_puts(b, "        }\n        sinter_barrier(run->barrier, thread);\n");
-    buf_printf(b, "        %s(run, 1, thread);\n    }\n", symbol);
-}
-
-static bool wants_choice(const PlanPhase *phase)
-{
-    return phase->module->phase == PHASE_PREFILL && phase->head >= 0;
-}
-
-static void put_phase_step(Emit *e, const PlanPhase *phase, const FuncArgs *args, Buf *b)
-{
-    const Module *m = phase->module;
-    buf_printf(b, "/* One step of %s: ", phase->name);
-    if (m->phase == PHASE_DECODE) {
-        buf_printf(b, "one token each of up to %d sequences. */\n", m->tokens);
-    } else {
-        buf_printf(b, "up to %d tokens of one sequence. */\n", m->tokens);
-    }
-    buf_printf(b, "static void %s(const SinterRun *run, int thread)\n{\n", phase->name);
-    size_t n = m->steps.n - (wants_choice(phase) ? 1 : 0);
-    for (size_t s = 0; s < n; s++) {
-        put_step(e, phase, (int)s, args, b);
-    }
-    if (wants_choice(phase)) {
-        Buf head = buf_create(e->ctx->arena);
-        put_func_call(e, phase, (int)n, 0, "        ", args[phase->head], &head);
-        buf_puts(b, "    if (run->logits_wanted == SINTER_LOGITS_ALL) {\n");
-        buf_add(b, head.data, head.len);
-        buf_puts(b, "    }\n");
-        put_last_logits(e, phase, b);
-    }
-    buf_puts(b, "}\n\n");
-}
-
-static bool emit_phase(Emit *e, const PlanPhase *phase, Buf *b)
-{
-    FuncArgs *args = ARENA_ARRAY(e->ctx->arena, FuncArgs, phase->funcs.n);
-    for (size_t i = 0; i < phase->funcs.n; i++) {
-        if (!emit_func(e, phase, &phase->funcs.data[i], b, &args[i])) {
-            return false;
-        }
-    }
-    put_phase_step(e, phase, args, b);
-    return true;
-}
-
-/* ---- prelude
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- prelude --------------------------------------------------------------------------------- */
 
 /* Identifiers of the program, comments left out, as one string " a b c " for searching. */
 typedef struct Names {
@@ -536,30 +242,54 @@ static bool emit_prelude(Emit *e, const char *program, Buf *out)
     return true;
 }
 
-/* ---- the top of the file
- * ----------------------------------------------------------------------------------------- */
+/* ---- the top of the file --------------------------------------------------------------------- */
+
+/* Words of `text` behind " * ", as many as fit a line. */
+static void put_comment_words(Buf *b, const char *text)
+{
+    enum { WIDTH = 100 };
+    size_t column = 2;
+    buf_puts(b, " *");
+    while (*text != '\0') {
+        size_t n = strcspn(text, " ");
+        if (column + 1 + n > WIDTH) {
+            buf_puts(b, "\n *");
+            column = 2;
+        }
+        buf_printf(b, " %.*s", (int)n, text);
+        column += n + 1;
+        text += n + strspn(text + n, " ");
+    }
+    buf_putc(b, '\n');
+}
 
 static void put_header_comment(const Emit *e, Buf *b)
 {
     const EmitOptions *o = e->options;
-    const Module *m = e->plan->phases.data[0].module;
-    buf_printf(b, "/* %s as C for %s (%s),\n * made by sinter %s from %s.\n", m->name,
-               e->plan->target->isa->name, e->plan->target->isa->words,
-               o->version != NULL ? o->version : "",
-               o->spec_path != NULL ? o->spec_path : "IR text");
-    if (o->spec_summary != NULL) {
-        buf_printf(b, " * %s\n", o->spec_summary);
-    }
-    buf_puts(b, " *\n * Phases:");
+    const Isa *isa = e->plan->target->isa;
+    Arena *a = e->ctx->arena;
+    Buf phases = buf_create(a);
     for (size_t i = 0; i < e->plan->phases.n; i++) {
-        buf_printf(b, " %s", e->plan->phases.data[i].name);
+        buf_printf(&phases, "%s%s", i > 0 ? ", " : "", e->plan->phases.data[i].name);
     }
-    buf_printf(
-        b,
-        ". Every thread runs a step from beginning to end and takes its share\n"
-        " * of each kernel; weights are read in the order in which the packed file holds them.\n"
-        " * Compile with: cc -std=c11 -O3 %s */\n",
-        e->plan->target->isa->flags);
+    buf_printf(b, "/* %s as C for %s\n *\n", e->plan->phases.data[0].module->name, isa->words);
+    put_comment_words(b, arena_printf(a, "Made by sinter %s from %s.",
+                                      o->version != NULL ? o->version : "",
+                                      o->spec_path != NULL ? o->spec_path : "IR text"));
+    if (o->spec_summary != NULL && o->spec_summary[0] != '\0') {
+        buf_puts(b, " *\n");
+        put_comment_words(b, o->spec_summary);
+    }
+    buf_puts(b, " *\n");
+    put_comment_words(
+        b, arena_printf(a,
+                        "Phases: %s. Every thread runs a step from beginning to end and takes its "
+                        "share of each kernel; weights are read in the order in which the packed "
+                        "file holds them.",
+                        phases.data));
+    buf_puts(b, " *\n");
+    put_comment_words(b, arena_printf(a, "Compile with cc -std=c11 -O3 %s", isa->flags));
+    buf_puts(b, " */\n");
 }
 
 static void put_includes(const Emit *e, const Names *names, Buf *b)
@@ -579,31 +309,47 @@ static void put_includes(const Emit *e, const Names *names, Buf *b)
 
 static void put_constants(const Emit *e, Buf *b)
 {
+    StrTable *s = e->ctx->strings;
     const Module *m = e->plan->phases.data[0].module;
+    EmitLine line[2] = {
+        {str_internf(s, "    LANES = %d,", e->plan->target->isa->lanes),
+         "floats in a vector, weight rows in a tile"},
+        {str_internf(s, "    CONTEXT = %lld,", (long long)m->context), "positions in a cache"},
+    };
     buf_puts(b, "enum {\n");
-    buf_printf(b, "    LANES = %d, /* floats in a vector, weight rows in a tile */\n",
-               e->plan->target->isa->lanes);
-    buf_printf(b, "    CONTEXT = %lld, /* positions in a cache */\n", (long long)m->context);
+    emit_lines(b, line, 2);
     buf_puts(b, "};\n\n");
 }
 
+static bool symbol_before(const WeightsPlan *w, size_t n, Str symbol)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (w->tensors.data[i].symbol == symbol) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A function used in two steps has one set of names. */
 static void put_offsets(const Emit *e, Buf *b)
 {
     const WeightsPlan *w = e->plan->weights;
-    buf_puts(b, "/* Where weights lie: from the start of the file, or of a layer's block. */\n");
+    EmitLine *line = ARENA_ARRAY(e->ctx->arena, EmitLine, w->tensors.n + 1);
+    size_t n = 0;
     for (size_t i = 0; i < w->tensors.n; i++) {
         const WeightTensor *t = &w->tensors.data[i];
-        bool again = false; /* a function used in two steps has one set of names */
-        for (size_t j = 0; j < i; j++) {
-            again = again || w->tensors.data[j].symbol == t->symbol;
-        }
         Buf type = buf_create(e->ctx->arena);
         type_print(&type, t->type);
-        if (!again) {
+        if (!symbol_before(w, i, t->symbol)) {
             unsigned long long at = t->layered ? t->in_block : t->offset;
-            buf_printf(b, "static const size_t %s = %llu; /* %s */\n", t->symbol, at, type.data);
+            line[n++] = (EmitLine){
+                str_internf(e->ctx->strings, "static const size_t %s = %llu;", t->symbol, at),
+                type.data};
         }
     }
+    buf_puts(b, "/* Where weights lie: from the start of the file, or of a layer's block. */\n");
+    emit_lines(b, line, n);
     buf_putc(b, '\n');
 }
 

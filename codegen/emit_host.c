@@ -65,8 +65,7 @@ static const char *factor(const Call *c, int i)
     return s;
 }
 
-/* ---- text helpers
- * ------------------------------------------------------------------------------------ */
+/* ---- text helpers ---------------------------------------------------------------------------- */
 
 static bool host_repeat(const Call *c)
 {
@@ -93,8 +92,7 @@ static bool host_has(const Call *c)
     return true;
 }
 
-/* ---- activations
- * --------------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 static bool host_row(const Call *c)
 {
@@ -140,8 +138,7 @@ static bool host_scalar(const Call *c)
     return text(c, "%s", as_float(c->ctx, p->stored, element));
 }
 
-/* ---- matrices in their stored order
- * ---------------------------------------------------------------------- */
+/* ---- matrices in their stored order ---------------------------------------------------------- */
 
 static int64_t columns_of(const Type *t)
 {
@@ -256,8 +253,7 @@ static bool host_scale_factors(const Call *c)
                 scale_text(c->ctx, x, str_arg(c, 2), str_arg(c, 1)));
 }
 
-/* ---- the register block
- * ------------------------------------------------------------------------------------ */
+/* ---- the register block ---------------------------------------------------------------------- */
 
 /* scales("w_scale", tile): the scales of one tile in group g as a vector. */
 static bool host_scales(const Call *c)
@@ -291,11 +287,49 @@ static bool host_zeros(const Call *c)
     return text(c, "vec_gather_u8(%s + %s * LANES * groups + g, groups)", p->name, factor(c, 1));
 }
 
-/* x_scale_at(t): index of row t's scale in group g. */
-static bool host_x_scale_at(const Call *c)
+/* factors(t, j): " * scale0 * x_scale[2]", the scales of row t and tile j in group g. */
+static bool host_factors(const Call *c)
 {
-    long long t = c->arg[0].i, groups = columns_of(emit_find_param(c->k, "x_scale")->ir);
-    return groups == 1 ? text(c, "%lld", t) : text(c, "%lld * groups + g", t);
+    const KernelParam *x = emit_find_param(c->k, "x_scale"), *w = emit_find_param(c->k, "w_scale");
+    long long t = c->arg[0].i, j = c->arg[1].i;
+    Buf b = buf_create(c->ctx->arena);
+    if (w != NULL) {
+        buf_printf(&b, " * scale%lld", j);
+    }
+    if (x != NULL && columns_of(x->ir) == 1) {
+        buf_printf(&b, " * x_scale[%lld]", t);
+    } else if (x != NULL) {
+        buf_printf(&b, " * x_scale[%lld * groups + g]", t);
+    }
+    return text(c, "%s", b.data);
+}
+
+/* id(t, j): "0_1", for the names of accumulators. */
+static bool host_id(const Call *c)
+{
+    return text(c, "%lld_%lld", (long long)c->arg[0].i, (long long)c->arg[1].i);
+}
+
+static int64_t tail_of(const KernelText *k)
+{
+    const KernelParam *w = emit_find_param(k, "w");
+    bool any = strcmp(k->kernel->config.dot, "any") == 0;
+    return any ? 0 : columns_of(w->ir) % k->emit->plan->target->tile[w->ir->dtype].cols;
+}
+
+/* k_more(part, n): the loop's condition; part 0 takes n + 1 columns a step, part 1 what is left. */
+static bool host_k_more(const Call *c)
+{
+    return c->arg[0].i == 0 ? text(c, "k + %lld < (g + 1) * group", (long long)c->arg[1].i)
+                            : text(c, "k < K");
+}
+
+/* bytes(part, half): codes of x in this half of an octet: 4, in the tail what is left. */
+static bool host_bytes(const Call *c)
+{
+    int64_t left = tail_of(c->k) - 4 * c->arg[1].i;
+    int64_t n = c->arg[0].i == 0 || left > 4 ? 4 : left < 0 ? 0 : left;
+    return text(c, "%lld", (long long)n);
 }
 
 static Str dot_name(const KernelText *k, int64_t tail)
@@ -377,6 +411,7 @@ static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tai
     tmpl_set_int(env, "NT", cfg->tiles);
     tmpl_set_int(env, "LANES", k->lanes);
     tmpl_set_int(env, "tail", tail);
+    tmpl_set_string(env, "k_tail", arena_printf(k->emit->ctx->arena, "K - %lld", (long long)tail));
     tmpl_set_int(env, "K", columns);
     tmpl_set_int(env, "ROWS", w->dim[0]);
     tmpl_set_int(env, "GROUP", k->op->a.group > 0 ? k->op->a.group : columns);
@@ -427,8 +462,7 @@ static bool host_dot(const Call *c)
     const KernelParam *x = emit_find_param(k, "x"), *w = emit_find_param(k, "w");
     const KernelParam *xs = emit_find_param(k, "x_scale");
     bool any = strcmp(k->kernel->config.dot, "any") == 0;
-    int cols = k->emit->plan->target->tile[w->ir->dtype].cols;
-    int64_t tail = any ? 0 : columns_of(w->ir) % cols;
+    int64_t tail = tail_of(k);
     Str name = dot_name(k, tail);
     /* While the kernel's key is made its symbol is neutral: a block of its own is not. */
     if (strcmp(k->symbol, "KERNEL") != 0 && !make_dot(k, name, tail)) {
@@ -495,9 +529,7 @@ static bool host_store(const Call *c)
                 c->k->ragged ? ", left" : "");
 }
 
-/* ---- caches
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static bool host_sequence(const Call *c)
 {
@@ -536,9 +568,7 @@ static bool host_from_v(const Call *c)
     return text(c, "%s", as_float(c->ctx, cache_dtype(c, "v_cache"), str_arg(c, 0)));
 }
 
-/* ---- dispatch
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- dispatch -------------------------------------------------------------------------------- */
 
 static const struct HostFunction {
     const char *name;
@@ -556,7 +586,10 @@ static const struct HostFunction {
     {"scale_factors", 3, host_scale_factors},
     {"scales", 2, host_scales},
     {"zeros", 2, host_zeros},
-    {"x_scale_at", 1, host_x_scale_at},
+    {"factors", 2, host_factors},
+    {"id", 2, host_id},
+    {"k_more", 2, host_k_more},
+    {"bytes", 2, host_bytes},
     {"dot", 3, host_dot},
     {"accs", 3, host_accs},
     {"store", 3, host_store},

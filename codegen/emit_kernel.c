@@ -13,8 +13,7 @@
 
 enum { MAX_COLUMN = 100 };
 
-/* ---- text
- * ---------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 const char *emit_ctype(DType t)
 {
@@ -131,8 +130,18 @@ void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int inden
     }
 }
 
-/* ---- parameters
- * ------------------------------------------------------------------------------------------ */
+void emit_lines(Buf *b, const EmitLine *line, size_t n)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < n; i++) {
+        width = strlen(line[i].code) > width ? strlen(line[i].code) : width;
+    }
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(b, "%-*s /* %s */\n", (int)width, line[i].code, line[i].comment);
+    }
+}
+
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 const KernelParam *emit_find_param(const KernelText *k, Str name)
 {
@@ -285,8 +294,7 @@ static void add_threads(KernelText *k)
     add_scalar(k, "int ", "threads", "run->threads");
 }
 
-/* ---- variables of templates
- * -------------------------------------------------------------------------------- */
+/* ---- variables of templates ------------------------------------------------------------------ */
 
 static void set_int(KernelText *k, const char *name, int64_t i)
 {
@@ -518,7 +526,11 @@ static void setup_attn_scores(KernelText *k)
     add_slot(k, 2, "pos");
     set_heads(k);
     set_cache_type(k, "k_type", "k_cache");
-    set_int(k, "window", a->window);
+    tmpl_set_string(&k->env, "hidden",
+                    a->window > 0
+                        ? arena_printf(k->emit->ctx->arena, "p > pos[t] || p <= pos[t] - %lld",
+                                       (long long)a->window)
+                        : "p > pos[t]");
     tmpl_set_double(&k->env, "softcap", a->softcap);
     tmpl_set_double(&k->env, "scale", score_scale(a));
 }
@@ -583,6 +595,7 @@ static void setup_attention(KernelText *k)
     tmpl_set_string(&k->env, "width", padded ? "WIDTH" : "HEAD_DIM");
     set_int(k, "WIDTH", (a->head_dim + k->lanes - 1) / k->lanes * k->lanes);
     set_int(k, "window", a->window);
+    tmpl_set_string(&k->env, "first", a->window > 0 ? "first" : "0");
     tmpl_set_double(&k->env, "softcap", a->softcap);
     double scale = score_scale(a);
     tmpl_set_double(&k->env, "score_scale", a->softcap > 0 ? scale / a->softcap : scale);

@@ -1,6 +1,7 @@
 /* emit_parts.h - what the files of the emitter share; not for other layers.
  *
- *   emit.c          the order of the file, layer functions, entries
+ *   emit.c          the order of the file, kernels shared by phases, prelude
+ *   emit_func.c     layer functions and steps
  *   emit_kernel.c   one kernel: parameters, variables of its template
  *   emit_host.c     functions that templates call: row, scalar, vec loads, dot, store ...
  *   emit_expr.c     expression trees as C over vectors
@@ -94,6 +95,17 @@ bool emit_host_call(void *user, Str name, const FormulaValue *arg, int n_args, S
 Str emit_value(const KernelText *k);
 /* Declarations of the leaves' vectors at row t, column n. */
 Str emit_leaves(const KernelText *k);
+
+/* Makes the kernel's text unless an equal one is there; k is left with parameters and symbol. */
+bool emit_kernel(Emit *e, KernelText *k);
+/* The functions of a phase and its step; kernels are added to e. */
+bool emit_phase(Emit *e, const PlanPhase *phase, Buf *b);
+
+/* Lines of code with a comment behind each, the comments in one column. */
+typedef struct EmitLine {
+    const char *code, *comment;
+} EmitLine;
+void emit_lines(Buf *b, const EmitLine *line, size_t n);
 
 void emit_tables(Emit *e, Buf *b);
 

@@ -22,8 +22,7 @@ typedef struct Build {
     Str name_tokens, name_pos, name_logits;
 } Build;
 
-/* ---- types and rows
- * -------------------------------------------------------------------------------- */
+/* ---- types and rows -------------------------------------------------------------------------- */
 
 static DType stored_dtype(DType t)
 {
@@ -69,8 +68,7 @@ int64_t plan_state_offset(const Func *f, int s)
     return at;
 }
 
-/* ---- the environment
- * ------------------------------------------------------------------------------- */
+/* ---- the environment ------------------------------------------------------------------------- */
 
 static int find_shared(const PlanPhase *phase, Str name)
 {
@@ -132,8 +130,7 @@ static int64_t place_shared(PlanPhase *phase)
     return at;
 }
 
-/* ---- places
- * ------------------------------------------------------------------------------------------ */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static Str sanitised(Ctx *ctx, const char *text)
 {
@@ -234,8 +231,7 @@ static bool place_constant(Build *b, ValueId v)
     return true;
 }
 
-/* ---- views
- * ------------------------------------------------------------------------------------------- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 static bool float_cast(const Func *f, const Op *op)
 {
@@ -269,8 +265,7 @@ static bool place_view(Build *b, const Op *op)
     return false;
 }
 
-/* ---- returned values
- * ----------------------------------------------------------------------------------- */
+/* ---- returned values ------------------------------------------------------------------------- */
 
 /* May `op` write over the old value `old`, which it reads only element by element? */
 static bool reads_in_place(const Func *f, const Op *op, ValueId old)
@@ -363,8 +358,7 @@ static Place place_result(Build *b, OpId def, ValueId v)
     return scratch_place(b->pf, add_buffer(b, buffer));
 }
 
-/* ---- kernels
- * ----------------------------------------------------------------------------------------- */
+/* ---- kernels --------------------------------------------------------------------------------- */
 
 /* What people call the operator: its weight, else operator and result. */
 static Str purpose_of(Build *b, const Op *op)
@@ -534,8 +528,7 @@ static bool plan_func(Build *b, const Func *f, int64_t base)
     return true;
 }
 
-/* ---- phases
- * ------------------------------------------------------------------------------------------ */
+/* ---- phases ---------------------------------------------------------------------------------- */
 
 static int head_of(const Build *b)
 {

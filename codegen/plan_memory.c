@@ -57,8 +57,7 @@ int64_t plan_place_buffers(PlanFunc *pf, int64_t base)
     return end;
 }
 
-/* ---- barriers
- * ------------------------------------------------------------------------------------------ */
+/* ---- barriers -------------------------------------------------------------------------------- */
 
 typedef struct Access {
     int space; /* 0: scratch; 1 + s: cache s */

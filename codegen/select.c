@@ -76,8 +76,7 @@ static const KernelDef kernel_defs[] = {
 #undef KERNEL
 };
 
-/* ---- matmul: the register block
- * ------------------------------------------------------------------- */
+/* ---- matmul: the register block -------------------------------------------------------------- */
 
 static const char *dot_family(const Choice *c)
 {
@@ -153,8 +152,7 @@ static void configure_qkv(const Choice *c, Kernel *k)
     k->split = (SplitBy){SPLIT_NONE, 0, 0};
 }
 
-/* ---- elementwise: blocks of columns
- * ----------------------------------------------------------------- */
+/* ---- elementwise: blocks of columns ---------------------------------------------------------- */
 
 static void configure_map(const Choice *c, Kernel *k)
 {

@@ -5,8 +5,8 @@
  *       VecF acc${j} = vec_zero();
  *   //% end
  *   //% if N % LANES == 0 ... //% elif e ... //% else ... //% end
- *       ${epilogue}               a hole alone on its line: an empty value drops the line, a value
- * of several lines is indented like the hole
+ *       ${epilogue};              a hole alone on its line, semicolon or not (it vanishes): an
+ *                                 empty value drops the line, several lines are indented alike
  *
  * Expressions are formulas (expr.h). A template is legal-looking C, so that clang-format and
  * editors accept it. `for i in a..b` counts from a to b - 1. */

@@ -9,8 +9,7 @@
 
 #include "runtime/weights_format.h"
 
-/* ---- equality of constant expressions ----------------------------------------------------------
- */
+/* ---- equality of constant expressions -------------------------------------------------------- */
 
 static void key_value(Buf *b, const Func *f, ValueId v);
 
@@ -103,8 +102,7 @@ Str weights_key(Ctx *ctx, const Func *f, ValueId v)
     return str_intern(ctx->strings, b.data);
 }
 
-/* ---- what random bytes make sense
- * ---------------------------------------------------------------- */
+/* ---- what random bytes make sense ------------------------------------------------------------ */
 
 static bool is_gain(const Func *f, ValueId v)
 {
@@ -163,8 +161,7 @@ static void choose_fill(WeightTensor *w, const Func *f, ValueId v)
     }
 }
 
-/* ---- collecting
- * ------------------------------------------------------------------------------------ */
+/* ---- collecting ------------------------------------------------------------------------------ */
 
 typedef struct Collect {
     Ctx *ctx;
@@ -287,8 +284,7 @@ static void collect_module(Collect *c, const Module *m)
     }
 }
 
-/* ---- layout
- * ------------------------------------------------------------------------------------------ */
+/* ---- layout ---------------------------------------------------------------------------------- */
 
 static uint64_t align64(uint64_t x)
 {

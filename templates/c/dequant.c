@@ -7,11 +7,11 @@ static void ${name}(${params})
         const int8_t *from = ${row("code", "t")};
         float *to = ${row("out", "t")};
         for (int k = 0; k < COLS; k++) {
-//% if DIM == COLS
+            //% if DIM == COLS
             to[k] = (float)from[k] * ${scalar("scale", "t")};
-//% else
+            //% else
             to[k] = (float)from[k] * scale[t * (COLS / DIM) + k / DIM];
-//% end
+            //% end
         }
     }
 }

@@ -1,98 +1,97 @@
-//# dot_u4.c - register block for 4-bit weights in tiles of LANES rows x 8 columns: the low nibbles of a
-//# 32-bit lane are columns 0..3 of a row, the high ones columns 4..7.
-//#   codes_in   x holds int8 codes and the sums of a group are exact int32; otherwise x is f32
-//#   grouped    every `group` columns have a scale of their own (and a zero point: w_zeros)
-/* acc[t][j] = sum over k of x[t][k] * w[tile + j][k]: ${MT} rows of x, ${NT} tiles of LANES weight rows. */
+//# dot_u4.c - register block for 4-bit weights in tiles of LANES rows x 8 columns: the low nibbles
+//# of a 32-bit lane are columns 0..3 of a row, the high ones columns 4..7. codes_in: x holds int8
+//# codes and the sums of a group are exact int32; otherwise x is f32. grouped: every `group`
+//# columns have a scale of their own, and a zero point when w_zeros.
+/* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j). */
 static void ${name}(${params})
 {
-//% if grouped
+    //% if grouped
     const int64_t groups = K / group;
-//% else
+    //% else
     const int64_t groups = 1, group = K;
-//% end
+    //% end
     const int64_t octets = (K + 7) / 8;
-//% for j in 0..NT
+    //% for j in 0..NT
     const uint8_t *w${j} = w + (tile + ${j}) * octets * 4 * LANES;
-//% end
-//% for t in 0..MT
-//% for j in 0..NT
-    VecF acc${t}_${j} = {0};
-//% end
-//% end
-//% if codes_in
+    //% end
+    //% for t in 0..MT
+    //% for j in 0..NT
+    VecF acc${id(t, j)} = {0};
+    //% end
+    //% end
+    //% if codes_in
     const VecI ones = veci_splat(0x01010101);
-//% end
+    //% end
     for (int64_t g = 0; g < groups; g++) {
-//% for j in 0..NT
-//% if w_zeros
+        //% for j in 0..NT
+        //% if w_zeros
         const VecI zero${j} = ${zeros("w_zero", "tile + " + string(j))};
-//% else
+        //% else
         const VecI zero${j} = veci_splat(${zero});
-//% end
-//% end
-//% for t in 0..MT
-//% if codes_in
-        VecI ones_sum${t} = {0}; /* of the codes of x, for the zero point */
-//% end
-//% for j in 0..NT
-        ${codes_in ? "VecI" : "VecF"} sum${t}_${j} = {0};
-//% end
-//% end
-//% for part in 0..(tail > 0 ? 2 : 1)
-//% if part == 0
-        for (int64_t k = g * group; k + 7 < (g + 1) * group; k += 8) {
-//% else
-        {
-            const int64_t k = K - ${tail};
-//% end
-//% for j in 0..NT
+        //% end
+        //% end
+        //% for t in 0..MT
+        //% if codes_in
+        /* The sum of the codes of x, for the zero point. */
+        VecI ones_sum${t} = {0};
+        //% end
+        //% for j in 0..NT
+        ${codes_in ? "VecI" : "VecF"} sum${id(t, j)} = {0};
+        //% end
+        //% end
+        //% for part in 0..(tail > 0 ? 2 : 1)
+        for (int64_t k = ${part == 0 ? "g * group" : k_tail}; ${k_more(part, 7)}; k += 8) {
+            //% for j in 0..NT
             const VecI q${j} = veci_load(w${j} + k / 2 * LANES);
-//% end
-//% if codes_in
-//% for h in 0..2
-//% for j in 0..NT
-            const VecI q${j}_${h} = q${j}${h == 1 ? " >> 4" : ""} & 0x0f0f0f0f;
-//% end
-//% for t in 0..MT
-            const VecI x${t}_${h} = veci_splat(word_of(x + ${t} * stride + k + ${4 * h}, ${part == 0 ? 4 : max(0, min(4, tail - 4 * h))}));
-            ones_sum${t} = vec_dot_u8s8(ones_sum${t}, ones, x${t}_${h});
-//% for j in 0..NT
-            sum${t}_${j} = vec_dot_u8s8(sum${t}_${j}, q${j}_${h}, x${t}_${h});
-//% end
-//% end
-//% end
-//% else
-//% for c in 0..(part == 0 ? 8 : tail)
-//% for j in 0..NT
-            const VecF v${j}_${c} = vec_of_int((q${j} >> ${c < 4 ? 8 * c : 8 * c - 28} & 15) - zero${j});
-//% end
-//% for t in 0..MT
-            const VecF x${t}_${c} = vec_splat(x[${t} * stride + k + ${c}]);
-//% for j in 0..NT
-            sum${t}_${j} = vec_fma(v${j}_${c}, x${t}_${c}, sum${t}_${j});
-//% end
-//% end
-//% end
-//% end
+            //% end
+            //% if codes_in
+            //% for h in 0..2
+            //% for j in 0..NT
+            const VecI q${id(j, h)} = q${j} >> ${4 * h} & 0x0f0f0f0f;
+            //% end
+            //% for t in 0..MT
+            const int32_t word${id(t, h)} =
+                word_of(x + ${t} * stride + k + ${4 * h}, ${bytes(part, h)});
+            const VecI x${id(t, h)} = veci_splat(word${id(t, h)});
+            ones_sum${t} = vec_dot_u8s8(ones_sum${t}, ones, x${id(t, h)});
+            //% for j in 0..NT
+            sum${id(t, j)} = vec_dot_u8s8(sum${id(t, j)}, q${id(j, h)}, x${id(t, h)});
+            //% end
+            //% end
+            //% end
+            //% else
+            //% for c in 0..(part == 0 ? 8 : tail)
+            //% for j in 0..NT
+            const VecF v${id(j, c)} =
+                vec_of_int((q${j} >> ${c < 4 ? 8 * c : 8 * c - 28} & 15) - zero${j});
+            //% end
+            //% for t in 0..MT
+            const VecF x${id(t, c)} = vec_splat(x[${t} * stride + k + ${c}]);
+            //% for j in 0..NT
+            sum${id(t, j)} = vec_fma(v${id(j, c)}, x${id(t, c)}, sum${id(t, j)});
+            //% end
+            //% end
+            //% end
+            //% end
         }
-//% end
-//% for j in 0..NT
-//% if w_scaled
+        //% end
+        //% for j in 0..NT
+        //% if w_scaled
         const VecF scale${j} = ${scales("w_scale", "tile + " + string(j))};
-//% end
-//% for t in 0..MT
-//% if codes_in
-        const VecF f${t}_${j} = vec_of_int(sum${t}_${j} - zero${j} * ones_sum${t});
-//% else
-        const VecF f${t}_${j} = sum${t}_${j};
-//% end
-        acc${t}_${j} += f${t}_${j}${w_scaled ? " * scale" + string(j) : ""}${x_scaled ? " * x_scale[" + x_scale_at(t) + "]" : ""};
-//% end
-//% end
+        //% end
+        //% for t in 0..MT
+        //% if codes_in
+        const VecF f${id(t, j)} = vec_of_int(sum${id(t, j)} - zero${j} * ones_sum${t});
+        //% else
+        const VecF f${id(t, j)} = sum${id(t, j)};
+        //% end
+        acc${id(t, j)} += f${id(t, j) + factors(t, j)};
+        //% end
+        //% end
     }
-//% for t in 0..MT
-//% for j in 0..NT
-    vec_store(acc + ${t * NT + j} * LANES, acc${t}_${j});
-//% end
-//% end
+    //% for t in 0..MT
+    //% for j in 0..NT
+    vec_store(acc + ${t * NT + j} * LANES, acc${id(t, j)});
+    //% end
+    //% end
 }

@@ -12,15 +12,15 @@ static void ${name}(${params})
         }
         const float r = 1 / sqrtf(sum_of_squares(to, DIM) / DIM + ${eps});
         for (int k = 0; k < DIM; k++) {
-//% if has("gain") && has("bias")
+            //% if has("gain") && has("bias")
             to[k] = to[k] * r * ${scalar("gain", "k")} + ${scalar("bias", "k")};
-//% elif has("gain")
+            //% elif has("gain")
             to[k] = to[k] * r * ${scalar("gain", "k")};
-//% elif has("bias")
+            //% elif has("bias")
             to[k] = to[k] * r + ${scalar("bias", "k")};
-//% else
+            //% else
             to[k] = to[k] * r;
-//% end
+            //% end
         }
     }
 }

@@ -6,11 +6,11 @@ static void ${name}(${params})
     const int64_t end = slice.end * UNIT < COLS ? slice.end * UNIT : COLS;
     for (int64_t t = 0; t < rows; t++) {
         for (int64_t n = slice.begin * UNIT; n < end; n += LANES) {
-//% if ragged
+            //% if ragged
             const int64_t left = COLS - n;
-//% end
-            ${leaves}
-            ${store("out", "t", "n")}
+            //% end
+            ${leaves};
+            ${store("out", "t", "n")};
         }
     }
 }

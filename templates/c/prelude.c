@@ -1,6 +1,6 @@
-//# prelude.c - vectors of LANES floats and what the kernels need of them. `used(name)` is true when the
-//# program so far mentions the name outside of comments; the emitter expands this file until no
-//# further helper is wanted.
+//# prelude.c - vectors of LANES floats and what the kernels need of them. `used(name)` is true when
+//# the program so far mentions the name outside of comments; the emitter expands this file until
+//# no further helper is wanted.
 //% if used("VecF")
 /* A vector of LANES floats, and its bits. */
 typedef float VecF __attribute__((vector_size(4 * LANES)));
@@ -67,14 +67,14 @@ static inline uint16_t bf16_of_float(float x)
 //% if used("float_of_f16")
 static inline float float_of_f16(uint16_t h)
 {
-//% if avx512 || avx2
+    //% if avx512 || avx2
     return _cvtsh_ss(h);
-//% else
+    //% else
     /* The exponent is moved by a multiplication, which also normalises subnormal numbers. */
     const float magnitude = float_of_bits((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
     const uint32_t special = (h & 0x7c00) == 0x7c00 ? 0x7f800000 : 0;
     return float_of_bits(bits_of_float(magnitude) | special | (uint32_t)(h & 0x8000) << 16);
-//% end
+    //% end
 }
 
 //% end
@@ -82,9 +82,9 @@ static inline float float_of_f16(uint16_t h)
 /* To the nearest, ties to even. */
 static inline uint16_t f16_of_float(float x)
 {
-//% if avx512 || avx2
+    //% if avx512 || avx2
     return (uint16_t)_cvtss_sh(x, 0);
-//% else
+    //% else
     const uint32_t sign = bits_of_float(x) >> 16 & 0x8000;
     const uint32_t bits = bits_of_float(x) & 0x7fffffff;
     if (bits >= 0x477ff000) {
@@ -96,7 +96,7 @@ static inline uint16_t f16_of_float(float x)
         return (uint16_t)(sign | (sum - 0x3f000000));
     }
     return (uint16_t)(sign | ((bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13));
-//% end
+    //% end
 }
 
 //% end
@@ -175,16 +175,16 @@ static inline VecF vec_load_bf16_n(const uint16_t *p, int64_t n)
 //% if used("vec_of_f16")
 static inline VecF vec_of_f16(VecH h)
 {
-//% if avx512
+    //% if avx512
     return (VecF)_mm512_cvtph_ps((__m256i)h);
-//% elif avx2
+    //% elif avx2
     return (VecF)_mm256_cvtph_ps((__m128i)h);
-//% else
+    //% else
     const VecU bits = __builtin_convertvector(h, VecU);
     const VecF magnitude = (VecF)((bits & 0x7fff) << 13) * vec_splat(0x1p112f);
     const VecU special = (VecU)((bits & 0x7c00) == 0x7c00) & 0x7f800000;
     return (VecF)((VecU)magnitude | special | (bits & 0x8000) << 16);
-//% end
+    //% end
 }
 
 //% end
@@ -267,15 +267,15 @@ static inline VecF vec_of_int(VecI v)
 /* a * b + c */
 static inline VecF vec_fma(VecF a, VecF b, VecF c)
 {
-//% if avx512
+    //% if avx512
     return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-//% elif avx2
+    //% elif avx2
     return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-//% elif neon
+    //% elif neon
     return (VecF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
-//% else
+    //% else
     return a * b + c;
-//% end
+    //% end
 }
 
 //% end
@@ -293,14 +293,14 @@ static inline int32_t word_of(const int8_t *p, size_t n)
 /* sum + the products of 4 unsigned codes of a with 4 signed codes of b, in each 32-bit lane. */
 static inline VecI vec_dot_u8s8(VecI sum, VecI a, VecI b)
 {
-//% if vnni
+    //% if vnni
     return (VecI)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
-//% else
-//% for c in 0..4
+    //% else
+    //% for c in 0..4
     sum += (a >> ${8 * c} & 0xff) * (b << ${24 - 8 * c} >> 24);
-//% end
+    //% end
     return sum;
-//% end
+    //% end
 }
 
 //% end
@@ -315,26 +315,26 @@ static inline VecF vec_select(VecI mask, VecF a, VecF b)
 //% if used("vec_max")
 static inline VecF vec_max(VecF a, VecF b)
 {
-//% if avx512
+    //% if avx512
     return (VecF)_mm512_max_ps((__m512)a, (__m512)b);
-//% elif avx2
+    //% elif avx2
     return (VecF)_mm256_max_ps((__m256)a, (__m256)b);
-//% else
+    //% else
     return vec_select(a > b, a, b);
-//% end
+    //% end
 }
 
 //% end
 //% if used("vec_min")
 static inline VecF vec_min(VecF a, VecF b)
 {
-//% if avx512
+    //% if avx512
     return (VecF)_mm512_min_ps((__m512)a, (__m512)b);
-//% elif avx2
+    //% elif avx2
     return (VecF)_mm256_min_ps((__m256)a, (__m256)b);
-//% else
+    //% else
     return vec_select(a < b, a, b);
-//% end
+    //% end
 }
 
 //% end
@@ -349,15 +349,15 @@ static inline VecF vec_abs(VecF a)
 /* The sum of all lanes. */
 static inline float vec_sum(VecF v)
 {
-//% if avx512
+    //% if avx512
     return _mm512_reduce_add_ps((__m512)v);
-//% else
+    //% else
     float sum = 0;
     for (int i = 0; i < LANES; i++) {
         sum += v[i];
     }
     return sum;
-//% end
+    //% end
 }
 
 //% end
@@ -365,21 +365,21 @@ static inline float vec_sum(VecF v)
 /* The largest lane. */
 static inline float vec_largest(VecF v)
 {
-//% if avx512
+    //% if avx512
     return _mm512_reduce_max_ps((__m512)v);
-//% else
+    //% else
     float max = v[0];
     for (int i = 1; i < LANES; i++) {
         max = v[i] > max ? v[i] : max;
     }
     return max;
-//% end
+    //% end
 }
 
 //% end
 //% if used("vec_exp")
-/* e^x to about 1 ulp: 2^n * e^r with n the nearest integer to x / ln 2 and |r| <= ln 2 / 2, where e^r
- * is its Taylor polynomial of degree 7. Below -87 the result is 2^-126, not 0. */
+/* e^x to about 1 ulp: 2^n * e^r with n the nearest integer to x / ln 2 and |r| <= ln 2 / 2, where
+ * e^r is its Taylor polynomial of degree 7. Below -87 the result is 2^-126, not 0. */
 static inline VecF vec_exp(VecF x)
 {
     const VecF magic = vec_splat(0x1.8p23f);

@@ -8,11 +8,11 @@ static void ${name}(${params})
         float *to = ${row("out", "i / GROUPS")} + i % GROUPS * DIM;
         const float r = 1 / sqrtf(sum_of_squares(from, DIM) / DIM + ${eps});
         for (int k = 0; k < DIM; k++) {
-//% if has("gain")
+            //% if has("gain")
             to[k] = from[k] * r * ${scalar("gain", "k")};
-//% else
+            //% else
             to[k] = from[k] * r;
-//% end
+            //% end
         }
     }
 }

@@ -8,11 +8,11 @@ static void ${name}(${params})
         float normed[DIM];
         const float r = 1 / sqrtf(sum_of_squares(from, DIM) / DIM + ${eps});
         for (int k = 0; k < DIM; k++) {
-//% if has("gain")
+            //% if has("gain")
             normed[k] = from[k] * r * ${scalar("gain", "k")};
-//% else
+            //% else
             normed[k] = from[k] * r;
-//% end
+            //% end
         }
         scales[t] = quantize_row(${row("codes", "t")}, normed, DIM);
     }

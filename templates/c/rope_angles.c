@@ -7,13 +7,13 @@ static void ${name}(${params})
         float *to = ${row("out", "t")};
         for (int i = 0; i < HALF; i++) {
             const double angle = (double)pos[t] * (double)${scalar("freqs", "i")};
-//% if scaled
+            //% if scaled
             to[i] = (float)(${scale} * cos(angle));
             to[HALF + i] = (float)(${scale} * sin(angle));
-//% else
+            //% else
             to[i] = (float)cos(angle);
             to[HALF + i] = (float)sin(angle);
-//% end
+            //% end
         }
     }
 }

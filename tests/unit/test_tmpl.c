@@ -57,6 +57,8 @@ static void test_holes(void **state)
     check("", "");
     check("int ${name}_${N * 2}[$1];\n", "int dot_6[$1];\n");
     check("a ${'}'} b", "a } b");
+    check("  ${none};\n  ${name} ;\nx", "  dot\nx");
+    check("${N +\n N}", "6");
     check("  ${none}\n  ${twice(name)}\nx", "  dot\n  dot\nx");
 }
 
