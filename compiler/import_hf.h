@@ -2,6 +2,7 @@
  * which a checkpoint keeps the weights of the IR.
  *
  *   import_config.c    reads config.json by the tables of import_families.c
+ *   import_rope.c      rope settings and sliding windows
  *   import_families.c  per model_type: fields, where they go, what may be ignored, HF's defaults
  *   import_names.c     weight name and layer -> tensor, slice of rows, transposition
  *
@@ -73,7 +74,8 @@ extern const ModelFamily model_families[];
 extern const int n_model_families;
 extern const ConfigField config_common_fields[];
 
-/* ---- import_config.c: what a family's `finish` uses --------------------------------------------
+/* ---- import_config.c, import_rope.c: what a family's `finish` uses
+ * --------------------------------------------
  */
 
 /* False after a diagnostic: rope_theta + rope_scaling (v4) or rope_parameters (v5). */
