@@ -380,7 +380,7 @@ static void put_x_h(const Emit *e, Buf *b)
                m->name, m->name, m->name);
     Str guard = emit_identifier(e->ctx, m->name);
     buf_printf(b, "#ifndef SINTER_MODEL_%s_H\n#define SINTER_MODEL_%s_H\n\n", guard, guard);
-    buf_puts(b, "#include \"sinter.h\"\n\n#endif\n");
+    buf_puts(b, "#include \"runtime/sinter.h\"\n\n#endif\n");
 }
 
 bool emit_c(const Plan *plan, const EmitOptions *options, const char *data_dir, Buf *source,

@@ -19,6 +19,10 @@
 extern "C" {
 #endif
 
+/* The library exports what is declared here, and nothing else: it is compiled with
+ * -fvisibility=hidden. */
+#pragma GCC visibility push(default)
+
 typedef struct Sinter Sinter;
 typedef struct SinterSequence SinterSequence;
 
@@ -78,6 +82,8 @@ typedef struct SinterSampling {
     uint64_t seed;     /* state, advanced by every sample */
 } SinterSampling;
 int32_t sinter_sample(SinterSequence *q, SinterSampling *p);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
