@@ -36,7 +36,7 @@ static void print_row(Buf *b, const Func *f, const Op *op, const Device *d, int6
     bool memory = balance <= 0 || (double)f->module->tokens < balance;
     buf_printf(b, " %10.2f %-10s", seconds * 1e6, memory ? "memory" : "arithmetic");
     if (balance > 0 && isfinite(balance)) {
-        buf_printf(b, " T >= %.0f", balance);
+        buf_printf(b, " T >= %.0f", ceil(balance));
     }
     buf_puts(b, "\n");
 }
