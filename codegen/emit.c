@@ -25,7 +25,7 @@ const Tmpl *emit_template(Emit *e, const char *name)
         }
     }
     Arena *a = e->ctx->arena;
-    const char *path = path_join(a, e->template_dir, arena_printf(a, "%s.c", name));
+    const char *path = path_join(a, e->template_dir, arena_printf(a, "%s%s", name, e->plan->target->suffix));
     size_t n;
     char *text = file_read(a, e->ctx->diag, path, &n);
     if (text == NULL) {
@@ -41,13 +41,13 @@ const Tmpl *emit_template(Emit *e, const char *name)
 /* The IR lines that a kernel implements, in a comment. */
 static void put_comment_line(Buf *b, const char *text)
 {
-    enum { WIDTH = 94 };
+    enum { FIRST = 95, NEXT = 91 };
     size_t n = strlen(text);
     bool first = true;
     while (n > 0) {
-        size_t take = n;
-        if (n > WIDTH) {
-            take = WIDTH;
+        size_t take = n, width = first ? FIRST : NEXT;
+        if (n > width) {
+            take = width + 1; /* a blank may stand at the edge */
             while (take > 1 && text[take - 1] != ' ') {
                 take--;
             }
@@ -140,6 +140,7 @@ bool emit_kernel(Emit *e, KernelText *k)
     x.key = key_text;
     x.text = str_intern(e->ctx->strings, text.data);
     x.comment = kernel_comment(e, k->pf, k->kernel);
+    x.launch = e->plan->target->gpu ? emit_launch(k) : NULL;
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, k->phase->name);
     vec_push(e->ctx->arena, &e->kernels, x);
@@ -224,7 +225,7 @@ static bool expand_prelude(Emit *e, const Names *names, Buf *out)
 }
 
 /* Until a pass over the prelude adds no helper that needs another. */
-static bool emit_prelude(Emit *e, const char *program, Buf *out)
+bool emit_prelude(Emit *e, const char *program, Buf *out)
 {
     size_t before;
     do {
@@ -263,7 +264,7 @@ static void put_comment_words(Buf *b, const char *text)
     buf_putc(b, '\n');
 }
 
-static void put_header_comment(const Emit *e, Buf *b)
+void emit_header_comment(const Emit *e, Buf *b)
 {
     const EmitOptions *o = e->options;
     const Isa *isa = e->plan->target->isa;
@@ -281,6 +282,13 @@ static void put_header_comment(const Emit *e, Buf *b)
         put_comment_words(b, o->spec_summary);
     }
     buf_puts(b, " *\n");
+    if (e->plan->target->gpu) {
+        put_comment_words(b, arena_printf(a, "Phases: %s. A step launches its kernels in order on "
+                                             "one stream; all pointers are to the GPU's memory.",
+                                          phases.data));
+        buf_puts(b, " */\n");
+        return;
+    }
     put_comment_words(
         b, arena_printf(a,
                         "Phases: %s. Every thread runs a step from beginning to end and takes its "
@@ -332,7 +340,7 @@ static bool symbol_before(const WeightsPlan *w, size_t n, Str symbol)
 }
 
 /* A function used in two steps has one set of names. */
-static void put_offsets(const Emit *e, Buf *b)
+void emit_offsets(const Emit *e, Buf *b)
 {
     const WeightsPlan *w = e->plan->weights;
     EmitLine *line = ARENA_ARRAY(e->ctx->arena, EmitLine, w->tensors.n + 1);
@@ -371,7 +379,7 @@ static Str joined_comment(const Emit *e, Str s)
     return str_intern_n(e->ctx->strings, s, n > 0 && s[n - 1] == '\n' ? n - 1 : n);
 }
 
-static void put_x_h(const Emit *e, Buf *b)
+void emit_x_h(const Emit *e, Buf *b)
 {
     const Module *m = e->plan->phases.data[0].module;
     buf_printf(b,
@@ -381,6 +389,13 @@ static void put_x_h(const Emit *e, Buf *b)
     Str guard = emit_identifier(e->ctx, m->name);
     buf_printf(b, "#ifndef SINTER_MODEL_%s_H\n#define SINTER_MODEL_%s_H\n\n", guard, guard);
     buf_puts(b, "#include \"runtime/sinter.h\"\n\n#endif\n");
+}
+
+void emit_join_comments(Emit *e)
+{
+    for (size_t i = 0; i < e->kernels.n; i++) {
+        e->kernels.data[i].comment = joined_comment(e, e->kernels.data[i].comment);
+    }
 }
 
 bool emit_c(const Plan *plan, const EmitOptions *options, const char *data_dir, Buf *source,
@@ -395,9 +410,7 @@ bool emit_c(const Plan *plan, const EmitOptions *options, const char *data_dir, 
             return false;
         }
     }
-    for (size_t i = 0; i < e.kernels.n; i++) {
-        e.kernels.data[i].comment = joined_comment(&e, e.kernels.data[i].comment);
-    }
+    emit_join_comments(&e);
     put_kernels(&e, &kernels);
     emit_tables(&e, &tables);
     Buf program = buf_create(a), prelude = buf_create(a);
@@ -408,13 +421,13 @@ bool emit_c(const Plan *plan, const EmitOptions *options, const char *data_dir, 
     }
     Names names = {.e = &e};
     collect_names(&names, arena_printf(a, "%s%s", prelude.data, program.data));
-    put_header_comment(&e, source);
+    emit_header_comment(&e, source);
     put_includes(&e, &names, source);
     put_constants(&e, source);
-    put_offsets(&e, source);
+    emit_offsets(&e, source);
     buf_puts(source, prelude.data);
     buf_puts(source, program.data);
     buf_puts(source, tables.data);
-    put_x_h(&e, header);
+    emit_x_h(&e, header);
     return true;
 }

@@ -17,4 +17,8 @@ typedef struct EmitOptions {
 bool emit_c(const Plan *plan, const EmitOptions *options, const char *data_dir, Buf *source,
             Buf *header);
 
+/* The same for GPU targets: x.cu (`device`: all kernels) besides the host's x.c and x.h. */
+bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_dir, Buf *source,
+               Buf *header, Buf *device);
+
 #endif

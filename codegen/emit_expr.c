@@ -47,7 +47,7 @@ static void put_expr(Buf *b, const KernelText *k, const Expr *e)
     } else if (e->kind == EXPR_NUMBER) {
         buf_puts(b, emit_f32(k->emit->ctx, e->number));
     } else if (expr_arity(e->kind) == 1) {
-        buf_printf(b, "vec_%s(", expr_name(e->kind));
+        buf_printf(b, "%s%s(", k->lanes > 1 ? "vec_" : "apply_", expr_name(e->kind));
         put_expr(b, k, e->a);
         buf_putc(b, ')');
     } else {
@@ -61,16 +61,32 @@ static bool has_vector(const Expr *e)
            (e->b != NULL && has_vector(e->b));
 }
 
+static const char *expr_text(const KernelText *k, const Expr *e)
+{
+    Buf b = buf_create(k->emit->ctx->arena);
+    put_expr(&b, k, e);
+    return b.data;
+}
+
+/* A long product or sum of two terms gets a line for each: part0, part1. */
+static bool in_parts(const KernelText *k)
+{
+    enum { LONG = 44 };
+    return k->expr != NULL && is_binary(k->expr) && has_vector(k->expr->a) &&
+           has_vector(k->expr->b) && strlen(expr_text(k, k->expr)) > LONG;
+}
+
 Str emit_value(const KernelText *k)
 {
-    Ctx *ctx = k->emit->ctx;
-    Buf b = buf_create(ctx->arena);
+    StrTable *s = k->emit->ctx->strings;
     if (k->expr == NULL) {
-        return str_intern(ctx->strings, "acc0");
+        return str_intern(s, "acc0");
     }
-    put_operand(&b, k, k->expr, false);
-    return has_vector(k->expr) ? str_intern(ctx->strings, b.data)
-                               : str_internf(ctx->strings, "vec_splat(%s)", b.data);
+    if (in_parts(k)) {
+        return str_internf(s, "part0%spart1", binary_operator(k->expr->kind));
+    }
+    const char *text = expr_text(k, k->expr);
+    return k->lanes == 1 || has_vector(k->expr) ? str_intern(s, text) : str_internf(s, "vec_splat(%s)", text);
 }
 
 static const char *load_suffix(DType t)
@@ -78,11 +94,29 @@ static const char *load_suffix(DType t)
     return t == DT_BF16 ? "_bf16" : t == DT_F16 ? "_f16" : "";
 }
 
+/* The same for one column: GPU targets. */
+static void put_scalar_leaf(Buf *b, const KernelText *k, const KernelParam *p, bool per_row)
+{
+    Arena *a = k->emit->ctx->arena;
+    const char *at = per_row           ? "t"
+                     : p->ir->rank < 2 ? "n"
+                                       : arena_printf(a, "t * %lld + n", (long long)p->stride);
+    const char *convert = p->stored == DT_BF16  ? "float_of_bf16"
+                          : p->stored == DT_F16 ? "float_of_f16"
+                                                : "";
+    buf_printf(b, "const float v_%s = %s%s%s[%s]%s;\n", p->name, convert,
+               convert[0] != '\0' ? "(" : "", p->name, at, convert[0] != '\0' ? ")" : "");
+}
+
 /* [T, 1]: one number a row; [N]: the same for all rows; else element by element. */
 static void put_leaf(Buf *b, const KernelText *k, const KernelParam *p)
 {
     bool per_row = p->ir->rank >= 2 && p->stride == 1 && k->columns > 1;
     bool vector = p->ir->rank < 2;
+    if (k->lanes == 1) {
+        put_scalar_leaf(b, k, p, per_row);
+        return;
+    }
     if (per_row) {
         buf_printf(b, "const VecF v_%s = vec_splat(%s[t]);\n", p->name, p->name);
         return;
@@ -113,6 +147,10 @@ Str emit_leaves(const KernelText *k)
         if (k->leaf_param[i] != NULL && mentions(k->expr, i) && !again) {
             put_leaf(&b, k, emit_find_param(k, k->leaf_param[i]));
         }
+    }
+    if (in_parts(k)) {
+        buf_printf(&b, "const VecF part0 = %s;\n", expr_text(k, k->expr->a));
+        buf_printf(&b, "const VecF part1 = %s;\n", expr_text(k, k->expr->b));
     }
     return str_intern(ctx->strings, b.data);
 }

@@ -47,13 +47,18 @@ static void note_buffers(const KernelText *k, FuncText *f)
 static void put_call(const KernelText *k, FuncText *f)
 {
     Ctx *ctx = k->emit->ctx;
-    Str *item = ARENA_ARRAY(ctx->arena, Str, k->params.n);
+    Str *item = ARENA_ARRAY(ctx->arena, Str, k->params.n + 1);
+    bool gpu = k->emit->plan->target->gpu;
+    size_t n = 0;
+    if (gpu) {
+        item[n++] = "run";
+    }
     for (size_t i = 0; i < k->params.n; i++) {
-        item[i] = k->params.data[i].arg;
+        item[n++] = k->params.data[i].arg;
     }
     buf_puts(&f->calls, "    ");
     Buf call = buf_create(ctx->arena);
-    emit_wrapped(&call, arena_printf(ctx->arena, "%s(", k->symbol), item, k->params.n, 4, ");");
+    emit_wrapped(&call, arena_printf(ctx->arena, "%s(", k->symbol), item, n, 4, ");");
     for (const char *s = call.data; *s != '\0'; s++) {
         buf_putc(&f->calls, *s);
         if (*s == '\n') {
@@ -61,7 +66,7 @@ static void put_call(const KernelText *k, FuncText *f)
         }
     }
     buf_putc(&f->calls, '\n');
-    if (k->kernel->barrier_after) {
+    if (k->kernel->barrier_after && !gpu) {
         buf_puts(&f->calls, "    sinter_barrier(run->barrier, thread);\n");
     }
     buf_printf(&f->calls, "    lap(run, thread, %d, &clock);\n", k->kernel->info);
@@ -139,7 +144,8 @@ static bool emit_func(Emit *e, const PlanPhase *phase, const PlanFunc *pf, Buf *
     buf_printf(b, "/* @%s%s, %s: %d call%s a step. */\n", pf->func->name,
                is_layered(phase, pf->func) ? " (w, kv_at: weights and caches of the layer)" : "",
                phase->name, pf->calls, pf->calls == 1 ? "" : "s");
-    emit_wrapped(b, arena_printf(e->ctx->arena, "static void %s(", symbol), item, n, 0, ")\n{\n");
+    emit_wrapped(b, arena_printf(e->ctx->arena, "static void %s(", symbol), item, n, 0, ")");
+    buf_puts(b, "\n{\n");
     put_buffers(e, pf, &f, b);
     buf_puts(b, "    uint64_t clock = run->profile != NULL ? sinter_now_ns() : 0;\n");
     buf_add(b, f.calls.data, f.calls.len);
@@ -197,8 +203,8 @@ static void put_func_call(Emit *e, const PlanPhase *phase, int step, int slot, c
     }
     item[n++] = "thread";
     Buf call = buf_create(e->ctx->arena);
-    emit_wrapped(&call, arena_printf(e->ctx->arena, "%s%s(", indent, symbol), item, n, 0, ");\n");
-    buf_add(b, call.data, call.len);
+    emit_wrapped(&call, arena_printf(e->ctx->arena, "%s%s(", indent, symbol), item, n, 0, ");");
+    buf_printf(b, "%s\n", call.data);
 }
 
 static void put_step(Emit *e, const PlanPhase *phase, int step, const FuncArgs *args, Buf *b)
@@ -246,6 +252,15 @@ static void put_last_logits(Emit *e, const PlanPhase *phase, Buf *b)
     long long row = (long long)from->stride * dtype_bits(from->stored) / 8;
     Str symbol = func_symbol(e, one, one->funcs.data[one->head].func);
     buf_puts(b, "    if (run->logits_wanted == SINTER_LOGITS_LAST) {\n");
+    if (e->plan->target->gpu) {
+        buf_printf(b, "        const size_t last = (size_t)(run->rows - 1) * %lld;\n", row);
+        buf_printf(b,
+                   "        sinter_gpu_copy(run->gpu, run->scratch + %lld, run->scratch + %lld + "
+                   "last, %lld);\n",
+                   (long long)to->offset, (long long)from->offset, row);
+        buf_printf(b, "        %s(run, 1, thread);\n    }\n", symbol);
+        return;
+    }
     buf_puts(b, "        if (thread == 0) {\n");
     buf_printf(b, "            const size_t last = (size_t)(run->rows - 1) * %lld;\n", row);
     buf_printf(b, "            memmove(run->scratch + %lld, run->scratch + %lld + last, %lld);\n",

@@ -395,8 +395,8 @@ static Str dot_params(const KernelText *k, Str name, bool any)
         }
     }
     Buf b = buf_create(ctx->arena);
-    emit_wrapped(&b, "", item, n, (int)strlen("static void (") + (int)strlen(name), "");
-    return str_intern(ctx->strings, b.data);
+    emit_wrapped(&b, "", item, n, (int)strlen("static void (") + (int)strlen(name), ")");
+    return str_intern_n(ctx->strings, b.data, b.len - 1); /* the template closes the list */
 }
 
 static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tail)
@@ -523,6 +523,10 @@ static bool host_store(const Call *c)
     const KernelParam *p = param_arg(c, 0);
     if (p == NULL) {
         return false;
+    }
+    if (c->k->lanes == 1) {
+        return text(c, "%s[%s * %lld + %s] = %s;", p->name, factor(c, 1), (long long)p->stride,
+                    str_arg(c, 2), emit_value(c->k));
     }
     return text(c, "vec_store%s(%s + %s * %lld + %s, %s%s);", c->k->ragged ? "_n" : "", p->name,
                 factor(c, 1), (long long)p->stride, str_arg(c, 2), emit_value(c->k),

@@ -221,7 +221,8 @@ static void add_slot(KernelText *k, int slot, const char *name)
 static void add_kv(KernelText *k)
 {
     if (emit_find_param(k, "kv") == NULL) {
-        add_scalar(k, "uint8_t *const *", "kv", "run->kv");
+        bool gpu = k->emit->plan->target->gpu;
+        add_scalar(k, "uint8_t *const *", "kv", gpu ? "run->kv_table" : "run->kv");
     }
 }
 
@@ -290,6 +291,9 @@ static void add_leaves(KernelText *k)
 static void add_threads(KernelText *k)
 {
     add_scalar(k, "int ", "rows", "rows");
+    if (k->emit->plan->target->gpu) {
+        return;
+    }
     add_scalar(k, "int ", "thread", "thread");
     add_scalar(k, "int ", "threads", "run->threads");
 }
@@ -670,8 +674,9 @@ static Str param_list(const KernelText *k)
                               p->shape != NULL ? " */" : "");
     }
     Buf b = buf_create(ctx->arena);
-    emit_wrapped(&b, "", item, k->params.n, (int)(strlen("static void (") + strlen(k->symbol)), "");
-    return str_intern(ctx->strings, b.data);
+    emit_wrapped(&b, "", item, k->params.n, (int)(strlen("static void (") + strlen(k->symbol)),
+                 ")");
+    return str_intern_n(ctx->strings, b.data, b.len - 1); /* the template closes the list */
 }
 
 bool emit_kernel_text(KernelText *k, Buf *out)
@@ -680,7 +685,8 @@ bool emit_kernel_text(KernelText *k, Buf *out)
     k->lanes = k->emit->plan->target->isa->lanes;
     k->op = k->kernel->op != 0 ? &k->pf->func->op[k->kernel->op] : NULL;
     k->params.n = 0;
-    k->env = (TmplEnv){.ctx = ctx, .user = k, .call = emit_host_call};
+    bool gpu = k->emit->plan->target->gpu;
+    k->env = (TmplEnv){.ctx = ctx, .user = k, .call = gpu ? emit_cuda_call : emit_host_call};
     memset(k->leaf_param, 0, sizeof k->leaf_param);
     setup(k);
     add_threads(k);
@@ -691,6 +697,10 @@ bool emit_kernel_text(KernelText *k, Buf *out)
         tmpl_set_string(&k->env, "value", emit_value(k));
         tmpl_set_string(&k->env, "leaves", emit_leaves(k));
     }
-    const Tmpl *t = emit_template(k->emit, k->kernel->config.template);
+    if (gpu) {
+        emit_cuda_variables(k);
+    }
+    const KernelConfig *cfg = &k->kernel->config;
+    const Tmpl *t = emit_template(k->emit, cfg->variant != NULL ? cfg->variant : cfg->template);
     return t != NULL && tmpl_expand(t, &k->env, out);
 }

@@ -5,7 +5,8 @@
  *   emit_kernel.c   one kernel: parameters, variables of its template
  *   emit_host.c     functions that templates call: row, scalar, vec loads, dot, store ...
  *   emit_expr.c     expression trees as C over vectors
- *   emit_tables.c   SinterModel and its tables */
+ *   emit_tables.c   SinterModel and its tables
+ *   emit_cuda.c     the two files of a GPU target, launches */
 #ifndef SINTER_CODEGEN_EMIT_PARTS_H
 #define SINTER_CODEGEN_EMIT_PARTS_H
 
@@ -33,6 +34,7 @@ typedef struct EmittedKernel {
     Str func, purpose, symbol;
     Str key; /* its text under a neutral name */
     Str comment, text;
+    Str launch; /* GPU targets: the host function that launches it */
     Buf users; /* phases that call it */
 } EmittedKernel;
 
@@ -67,6 +69,8 @@ typedef struct KernelText {
         columns; /* of the output that an epilogue or map stores; "ragged" when not whole vectors */
     bool ragged;
     bool uses_layer, uses_kv; /* the layer function must pass w, kv */
+    Str grid_x, grid_y;       /* GPU targets: blocks, as C text over parameters */
+    int block, shared;        /* threads and dynamic shared bytes of a block */
 } KernelText;
 
 const Tmpl *emit_template(Emit *e, const char *name);
@@ -108,5 +112,20 @@ typedef struct EmitLine {
 void emit_lines(Buf *b, const EmitLine *line, size_t n);
 
 void emit_tables(Emit *e, Buf *b);
+
+/* Parts of a source that both kinds of target have. */
+bool emit_prelude(Emit *e, const char *program, Buf *out);
+void emit_header_comment(const Emit *e, Buf *b);
+void emit_offsets(const Emit *e, Buf *b);
+void emit_x_h(const Emit *e, Buf *b);
+void emit_join_comments(Emit *e);
+
+/* GPU targets: variables and functions of templates, the launching function of a kernel. */
+void emit_cuda_variables(KernelText *k);
+bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
+                    FormulaValue *out, bool *known);
+Str emit_launch(const KernelText *k);
+/* "K_LAYER_FFN_UP" */
+Str emit_kernel_id(const Emit *e, Str symbol);
 
 #endif

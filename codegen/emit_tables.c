@@ -2,6 +2,7 @@
  * model. */
 #include "codegen/emit_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void put_string(Buf *b, const char *s)
@@ -16,14 +17,26 @@ static void put_string(Buf *b, const char *s)
     buf_putc(b, '"');
 }
 
+/* Seven digits: a spread, or a theta that people chose. */
+static Str short_f32(Ctx *ctx, double x)
+{
+    return emit_f32(ctx, strtod(arena_printf(ctx->arena, "%.7g", x), NULL));
+}
+
 static void put_tensor(const Emit *e, Buf *b, const WeightTensor *t, int copy)
 {
     Buf type = buf_create(e->ctx->arena);
     type_print(&type, t->type);
-    buf_printf(b, "    {\"%s\", \"%s\", %llu, %llu, '%c', %s},\n",
-               weights_entry_name(e->ctx, t, copy), type.data,
-               (unsigned long long)(t->offset + (uint64_t)copy * t->stride),
-               (unsigned long long)t->bytes, t->fill, emit_f32(e->ctx, t->fill_scale));
+    StrTable *strings = e->ctx->strings;
+    uint64_t offset = t->offset + (uint64_t)copy * t->stride;
+    Str item[] = {str_internf(strings, "\"%s\"", weights_entry_name(e->ctx, t, copy)),
+                  str_internf(strings, "\"%s\"", type.data),
+                  str_internf(strings, "%llu", (unsigned long long)offset),
+                  str_internf(strings, "%llu", (unsigned long long)t->bytes),
+                  str_internf(strings, "'%c'", t->fill),
+                  short_f32(e->ctx, t->fill_scale)};
+    emit_wrapped(b, "    {", item, sizeof item / sizeof item[0], 0, "},");
+    buf_putc(b, '\n');
 }
 
 /* In the order of the file. */
@@ -147,9 +160,12 @@ static void put_model(const Emit *e, Buf *b)
     const EmitOptions *o = e->options;
     buf_puts(b, "const SinterModel sinter_model = {\n    .name = ");
     put_string(b, first->module->name);
-    buf_printf(b, ",\n    .target = \"%s %s\",\n    .spec_summary = ", p->target->name,
+    buf_printf(b, ",\n    .target = \"%s %s\",\n    .spec_summary =", p->target->name,
                p->target->isa->name);
-    put_string(b, o->spec_summary);
+    Buf summary = buf_create(e->ctx->arena);
+    put_string(&summary, o->spec_summary);
+    bool fits = summary.len + strlen("    .spec_summary = ,") <= 100;
+    buf_printf(b, "%s%s", fits ? " " : "\n        ", summary.data);
     buf_printf(b, ",\n    .layers = %d,\n    .d_model = %lld,\n    .vocab = %lld,\n",
                layer_count(first->module), model_width(first), output_width(first));
     buf_printf(b, "    .context = CONTEXT,\n    .bos_id = %d,\n    .eos_id = %d,\n", o->bos_id,
@@ -196,6 +212,12 @@ void emit_tables(Emit *e, Buf *b)
     put_kernel_infos(e, b);
     put_model(e, &model);
     put_entries(e, b, &model);
+    if (e->plan->target->gpu) {
+        buf_add(b, model.data, model.len);
+        buf_printf(b, "    .cpu_needs = \"%s\",\n    .gpu = &gpu_program,\n};\n",
+                   e->plan->target->isa->words);
+        return;
+    }
     put_cpu_ok(e, b);
     buf_add(b, model.data, model.len);
     buf_printf(b, "    .cpu_ok = cpu_ok,\n    .cpu_needs = \"%s\",\n};\n",

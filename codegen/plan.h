@@ -55,6 +55,7 @@ typedef struct SplitBy {
 
 typedef struct KernelConfig {
     const char *template; /* file below the target's templates, without ".c" */
+    const char *variant;  /* file of a kernel made for this case, same parameters; NULL: template */
     const char *dot;      /* matmul: family of the register block, NULL otherwise */
     int tokens, tiles;    /* matmul: rows and tiles in a register block */
     int ways;             /* matmul: 2 when gate and up rows alternate */

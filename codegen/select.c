@@ -190,6 +190,9 @@ static void configure(const Choice *c, Kernel *k)
 
 bool select_kernel(Ctx *ctx, const Target *target, const Module *m, const Func *f, Kernel *k)
 {
+    if (target->gpu) {
+        return select_cuda(ctx, target, m, f, k);
+    }
     const Op *op = &f->op[k->op];
     Choice c = {.target = target, .module = m, .func = f, .op = op};
     for (size_t i = 0; i < sizeof kernel_defs / sizeof kernel_defs[0]; i++) {
@@ -207,7 +210,7 @@ bool select_kernel(Ctx *ctx, const Target *target, const Module *m, const Func *
 
 void select_print(Buf *b, const KernelConfig *c)
 {
-    buf_puts(b, c->template);
+    buf_puts(b, c->variant != NULL ? c->variant : c->template);
     if (c->dot != NULL) {
         buf_printf(b, " %s, %d token%s x %d tile%s", c->dot, c->tokens, c->tokens == 1 ? "" : "s",
                    c->tiles, c->tiles == 1 ? "" : "s");

@@ -23,6 +23,10 @@ typedef struct Isa {
 typedef struct Target {
     const char *name;      /* "c" */
     const char *templates; /* folder below the data folder: "templates/c" */
+    const char *suffix;    /* of template files: ".c" */
+    bool gpu;              /* a kernel is a launch, a thread is a lane: isa->lanes is 1 */
+    const char *const *arch; /* gpu: chips to make machine code for, "sm_90a" */
+    int n_arch;
     const Isa *isa;
     Layout tile[DT_COUNT]; /* weight layout by dtype */
     int block;             /* rows that interleave_rows takes in turn */
@@ -30,6 +34,8 @@ typedef struct Target {
 
 /* The C target for an instruction set; "native" asks this machine. NULL after a diagnostic. */
 const Target *target_c(Ctx *ctx, const char *cpu);
+/* The CUDA target for a list of chips, "sm_80,sm_90a"; NULL: those two. NULL after a diagnostic. */
+const Target *target_cuda(Ctx *ctx, const char *chips);
 /* What this machine can do, best first ("portable" at least). */
 const Isa *isa_native(void);
 /* NULL when there is none of that name. */

@@ -113,6 +113,7 @@ const Target *target_c(Ctx *ctx, const char *cpu)
     Target *t = ARENA_NEW(ctx->arena, Target);
     t->name = "c";
     t->templates = "templates/c";
+    t->suffix = ".c";
     t->isa = isa;
     t->block = isa->lanes;
     t->tile[DT_F32] = t->tile[DT_F16] = t->tile[DT_U8] = (Layout){.rows = isa->lanes, .cols = 1};

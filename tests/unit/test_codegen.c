@@ -21,6 +21,7 @@ typedef struct Shape {
     const char *style, *activation;
     int window;
     double softcap;
+    bool untiled; /* weights as they come: no vector kernel reads them */
 } Shape;
 
 /* ---- IR text
@@ -418,6 +419,21 @@ static void test_quantised(void **state)
     }
 }
 
+/* Without the layout pass every dtype and scheme still runs, in plain loops. */
+static void test_untiled(void **state)
+{
+    (void)state;
+    for (int w = W_PLAIN; w <= W_U4I8; w += w == W_PLAIN ? 2 : 1) {
+        Shape s = base_shape();
+        s.weights = (Weights)w;
+        s.untiled = true;
+        s.fused = w == W_PLAIN;
+        s.tokens = 1 + w % 3;
+        s.dtype = w % 2 == 0 ? "f16" : "bf16";
+        run_one(&s);
+    }
+}
+
 /* Integer inputs have integer codes and scale 1: sums must be exact, and the model has no @embed.
  */
 static void check_exact(const char *cpu, int tokens, int columns, bool u4)
@@ -499,10 +515,11 @@ int main(void)
 {
     seed = unit_seed();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dtypes),         cmocka_unit_test(test_caches),
-        cmocka_unit_test(test_batches),        cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_prefill),        cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_exact_integers), cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_dtypes),        cmocka_unit_test(test_caches),
+        cmocka_unit_test(test_batches),       cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_prefill),       cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_untiled),       cmocka_unit_test(test_exact_integers),
+        cmocka_unit_test(test_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
