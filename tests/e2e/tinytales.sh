@@ -1,0 +1,104 @@
+#!/bin/sh
+# The shipped model from spec to stories: what its program says is what Hugging Face says
+# (examples/tinytales/expected.json), in every way in which it can be asked.
+set -u
+. tests/lib/tap.sh
+
+greedy() { python3 tests/e2e/greedy.py "$@"; }
+
+# bits_are PROGRAM WANT TOLERANCE TEXT
+bits_are()
+{
+    "$1" eval "$4" --json -q >"$work/bits" || return 1
+    cat "$work/bits"
+    awk -v want="$2" -v near="$3" '{ sub(/.*"bits_per_byte": /, ""); d = $0 - want }
+        END { exit !(d < near && d > -near) }' "$work/bits"
+}
+
+program tinytales $tales || {
+    echo "not ok - tinytales compiles"
+    exit 1
+}
+tt=$programs/tinytales/tinytales
+
+# ---- what it says
+
+check "greedy ids after a prefill" greedy generate "$tt" --threads 2
+check "greedy ids, one thread" greedy generate "$tt" --threads 1
+check "greedy ids, prompt fed one by one" greedy generate "$tt" --decode
+check "every logit's maximum, prefill" greedy logits "$tt"
+check "every logit's maximum, decode, one thread" greedy logits "$tt" --decode --threads 1
+for batch in 2 3 8; do
+    check "every logit's maximum, $batch sequences" greedy logits "$tt" --batch $batch --threads 2
+done
+check "the text" greedy text "$tt"
+check "ids of 90 strings" greedy tokenize "$tt"
+
+want=$(sed -n 's/.*"bits_per_byte": \([0-9.]*\).*/\1/p' examples/tinytales/expected.json)
+check "$want bits per byte of the held-out text" \
+    bits_are "$tt" "$want" 0.0001 examples/tinytales/heldout.txt
+
+same_bits_for_threads()
+{
+    head -c 8000 examples/tinytales/heldout.txt >"$work/start.txt"
+    for threads in 1 2 5; do
+        "$tt" eval "$work/start.txt" --json -q -t $threads | sed 's/"seconds.*//' >"$work/bits.$threads"
+    done
+    [ -s "$work/bits.1" ] && cmp "$work/bits.1" "$work/bits.2" && cmp "$work/bits.1" "$work/bits.5"
+}
+check "the same figure from 1, 2 and 5 threads" same_bits_for_threads
+
+# ---- the same spec, the same bytes
+
+same_twice()
+{
+    for i in 1 2; do
+        "$SINTER" compile $tales --emit src -o "$work/twice$i" || return 1
+    done
+    diff -r "$work/twice1" "$work/twice2" &&
+        cmp "$work/twice1/tinytales.weights" "$programs/tinytales/tinytales.weights" &&
+        cmp "$work/twice1/tinytales.c" "$programs/tinytales/tinytales.c"
+}
+check "two compilations: equal bytes" same_twice
+
+smaller_than_a_megabyte()
+{
+    ls -l "$tt"
+    [ "$(wc -c <"$tt")" -le 1048576 ]
+}
+check "the program without weights has 1 MB at most" smaller_than_a_megabyte
+
+# ---- the library
+
+declared_only()
+{
+    nm -D --defined-only "$programs/tinytales/libtinytales.so" | awk '{ print $3 }' | sort >"$work/exported"
+    sed '/^ *\*/d; /^\/\*/d' runtime/sinter.h | grep -o '\<sinter_[a-z_]*(' | tr -d '(' | sort -u >"$work/declared"
+    diff "$work/declared" "$work/exported" && [ -s "$work/declared" ]
+}
+check "the library exports the functions of sinter.h and nothing else" declared_only
+
+embedded_says_the_same()
+{
+    cc -std=c99 -Wall -Wextra -pedantic -Werror -I"$programs/tinytales" tests/e2e/embed.c \
+        -o "$work/embed" -L"$programs/tinytales" -ltinytales &&
+        LD_LIBRARY_PATH=$programs/tinytales "$work/embed" "$programs/tinytales/tinytales.weights" 24 \
+            0 538 539 260 412 >"$work/embedded" || return 1
+    python3 -c 'import array, sys
+array.array("i", [0, 538, 539, 260, 412]).tofile(open(sys.argv[1], "wb"))' "$work/ids" &&
+        "$tt" --tokens "$work/ids" --generate 24 | diff - "$work/embedded"
+}
+check "a C99 program linked with the library generates the same ids" embedded_says_the_same
+
+header_compiles()
+{
+    echo '#include "tinytales.h"' >"$work/header.c"
+    "$@" -Wall -Wextra -pedantic -Werror -I"$programs/tinytales" -fsyntax-only "$work/header.c"
+}
+check "its header in C99" header_compiles cc -std=c99
+check "its header in C11" header_compiles cc -std=c11
+if command -v g++ >/dev/null; then
+    check "its header in C++" header_compiles g++ -x c++ -std=c++11
+else
+    skip "its header in C++" "g++ is not installed"
+fi
