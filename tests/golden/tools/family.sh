@@ -26,11 +26,14 @@ build_runtime()
     done
 }
 
+# Only the default setting is worth the optimiser's time.
 build_program()
 {
+    quick=
+    [ "$setting" = default ] || quick=-O1
     model_cflags=$(sed -n 's/^MODEL_CFLAGS = //p' "$1/Makefile")
     # shellcheck disable=SC2086
-    $CC $cflags $model_cflags -I"$1/runtime" -c "$1/$family.c" -o "$1/$family.o" &&
+    $CC $cflags $model_cflags $quick -I"$1/runtime" -c "$1/$family.c" -o "$1/$family.o" &&
         $CC -o "$1/$family" "$1/$family.o" "$dir"/runtime/*.o $libs
 }
 
