@@ -280,7 +280,8 @@ static void add_leaves(KernelText *k)
             continue;
         }
         Str name = emit_identifier(k->emit->ctx, value_of(k, k->op->in[i])->name);
-        while (emit_find_param(k, name) != NULL) {
+        /* not a slot's name either: templates ask for slots by name */
+        while (emit_find_param(k, name) != NULL || op_slot(k->op->kind, name) >= 0) {
             name = str_internf(k->emit->ctx->strings, "%s_in", name);
         }
         k->leaf_param[i] = name;
