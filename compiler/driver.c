@@ -15,6 +15,7 @@
 #include "compiler/import_hf.h"
 #include "compiler/inspect.h"
 #include "compiler/program.h"
+#include "ir/ops_help.h"
 
 static const Span nowhere = {0, 0};
 
@@ -65,17 +66,35 @@ static bool run_opt(Ctx *ctx, const Options *o)
 {
     Compilation c;
     size_t n = 0;
+    Buf b = buf_create(ctx->arena);
+    if (o->help_ops || o->markdown) {
+        ops_help_print(&b, o->markdown);
+        return print(&b);
+    }
+    if (!o->operand) {
+        return diag_error(ctx->diag, nowhere, "'sinter opt' needs an IR file or --help-ops");
+    }
     const char *text = file_read(ctx->arena, ctx->diag, o->operand, &n);
     if (!text || !compilation_open_ir(&c, ctx, o)) {
         return false;
     }
     Module *m = ir_parse(ctx, o->operand, text, n);
     const char *list = o->passes && strcmp(o->passes, "all") == 0 ? NULL : o->passes;
-    if (!m || (o->passes && !pass_run(m, &c.env, list, o->stop_after))) {
+    Inspection in = {.ctx = ctx, .kv_len = c.env.kv_len};
+    c.env.after = inspect_record;
+    c.env.user = &in;
+    if (!m || (o->passes && !pass_run(m, &c.env, list, o->stop_after)) ||
+        !inspect_dump(&in, o, o->output ? o->output : ".")) {
         return false;
     }
-    Buf b = buf_create(ctx->arena);
-    ir_print_module(&b, m);
+    if (o->ledger) {
+        ledger_print(&b, &c.ledger);
+    } else if (!o->time_passes) {
+        ir_print_module(&b, m);
+    }
+    if (o->time_passes) {
+        inspect_print_times(&in, &b);
+    }
     return print(&b);
 }
 
@@ -177,13 +196,37 @@ static bool run_import(Ctx *ctx, const Options *o)
 /* ---- compile and what builds on it --------------------------------------------------------------
  */
 
+/* The steps are recorded only when an option asks for them: printing a graph takes longer than most
+ * passes. */
+static bool watch_passes(Compilation *c, Inspection *in)
+{
+    if (c->o->dump_after || c->o->time_passes) {
+        in->kv_len = c->env.kv_len;
+        c->env.after = inspect_record;
+        c->env.user = in;
+    }
+    return true;
+}
+
+static bool report_passes(const Inspection *in, const Options *o, const char *dir)
+{
+    Buf b = buf_create(in->ctx->arena);
+    if (o->time_passes) {
+        inspect_print_times(in, &b);
+        print(&b);
+    }
+    return inspect_dump(in, o, dir);
+}
+
 static bool run_compile(Ctx *ctx, const Options *o)
 {
     Compilation c;
     Program p;
-    return compilation_open(&c, ctx, o) &&       /* spec, target, device, rules */
-           program_plan(&p, &c) &&               /* modules, passes, plan */
-           program_emit(&p) &&                   /* x.c and x.h as text */
+    Inspection in = {.ctx = ctx};
+    return compilation_open(&c, ctx, o) && /* spec, target, device, rules */
+           watch_passes(&c, &in) &&        /* --dump-after, --time-passes */
+           program_plan(&p, &c) &&         /* modules, passes, plan */
+           report_passes(&in, o, program_dir(&p)) && program_emit(&p) && /* x.c and x.h as text */
            program_write(&p, program_dir(&p)) && /* sources and runtime into the folder */
            program_pack(&p, program_dir(&p)) &&  /* x.weights, when weights were given */
            program_build(&p, program_dir(&p));   /* the binary and libx.so */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "compiler/base/file.h"
 #include "compiler/toolchain.h"
 #include "ir/dot.h"
 
@@ -13,7 +14,13 @@ void inspect_record(void *user, const Module *m, const char *pass, int changes, 
     Inspection *in = user;
     Buf text = buf_create(in->ctx->arena);
     ir_print_module(&text, m);
-    InspectStep step = {pass, changes, seconds, text.data, cost_module(m, in->kv_len), 0};
+    InspectStep step = {.pass = pass,
+                        .phase = m->phase,
+                        .tokens = m->tokens,
+                        .changes = changes,
+                        .seconds = seconds,
+                        .text = text.data,
+                        .cost = cost_module(m, in->kv_len)};
     step.roofline = in->device ? cost_module_seconds(m, in->kv_len, in->device) : 0;
     vec_push(in->ctx->arena, &in->steps, step);
 }
@@ -246,6 +253,17 @@ static void print_step(Buf *b, const Inspection *in, size_t i, bool diff)
     }
 }
 
+static bool unknown_step(const Inspection *in, const char *name)
+{
+    const char **names = ARENA_ARRAY(in->ctx->arena, const char *, in->steps.n + 1);
+    for (size_t i = 0; i < in->steps.n; i++) {
+        names[i] = in->steps.data[i].pass;
+    }
+    const char *near = str_nearest(name, names, in->steps.n);
+    return diag_error(in->ctx->diag, nowhere, "there is no pass '%s'%s%s", name,
+                      near ? "; did you mean " : "; 'all' stands for every one", near ? near : "");
+}
+
 static bool print_after(const Inspection *in, const Options *o, Buf *b)
 {
     bool all = (o->after && strcmp(o->after, "all") == 0) || (o->diff && !o->after);
@@ -256,25 +274,57 @@ static bool print_after(const Inspection *in, const Options *o, Buf *b)
             found = true;
         }
     }
-    if (!found) {
-        const char **names = ARENA_ARRAY(in->ctx->arena, const char *, in->steps.n);
-        for (size_t i = 0; i < in->steps.n; i++) {
-            names[i] = in->steps.data[i].pass;
-        }
-        const char *near = str_nearest(o->after, names, in->steps.n);
-        return diag_error(in->ctx->diag, nowhere, "there is no pass '%s'%s%s", o->after,
-                          near ? "; did you mean " : "; --after all shows every one",
-                          near ? near : "");
-    }
-    return true;
+    return found || unknown_step(in, o->after);
 }
 
-static void print_times(const Inspection *in, Buf *b)
+static const char *phase_name(Phase p)
 {
-    for (size_t i = 1; i < in->steps.n; i++) {
+    return p == PHASE_DECODE ? "decode" : "prefill";
+}
+
+void inspect_print_times(const Inspection *in, Buf *b)
+{
+    for (size_t i = 0; i < in->steps.n; i++) {
         const InspectStep *s = &in->steps.data[i];
+        if (strcmp(s->pass, "build") == 0) {
+            continue;
+        }
+        if (i == 0 || s->tokens != s[-1].tokens || s->phase != s[-1].phase) {
+            buf_printf(b, "%s, %d token%s\n", phase_name(s->phase), s->tokens,
+                       s->tokens == 1 ? "" : "s");
+        }
         buf_printf(b, "  %-16s %4d changes %9.3f ms\n", s->pass, s->changes, s->seconds * 1e3);
     }
+}
+
+static bool dump_step(const Inspection *in, size_t i, size_t number, const char *dir)
+{
+    const InspectStep *s = &in->steps.data[i];
+    Ctx *ctx = in->ctx;
+    const char *folder = path_join(
+        ctx->arena, dir, arena_printf(ctx->arena, "passes/%s-%d", phase_name(s->phase), s->tokens));
+    const char *name = arena_printf(ctx->arena, "%02zu-%s.ir", number, s->pass);
+    const char *text = number > 1 && inspect_step_same(in, i) ? "# (unchanged)\n" : s->text;
+    return file_make_dirs(ctx->diag, folder) &&
+           file_write(ctx->diag, path_join(ctx->arena, folder, name), text, strlen(text));
+}
+
+bool inspect_dump(const Inspection *in, const Options *o, const char *dir)
+{
+    bool all = o->dump_after && strcmp(o->dump_after, "all") == 0, found = all;
+    size_t number = 0;
+    for (size_t i = 0; o->dump_after && i < in->steps.n; i++) {
+        const InspectStep *s = &in->steps.data[i];
+        bool first = i == 0 || s->tokens != s[-1].tokens || s->phase != s[-1].phase;
+        number = first ? 1 : number + 1;
+        if (all || strcmp(s->pass, o->dump_after) == 0) {
+            found = true;
+            if (!dump_step(in, i, number, dir)) {
+                return false;
+            }
+        }
+    }
+    return !o->dump_after || found || unknown_step(in, o->dump_after);
 }
 
 static bool view_text(const Inspection *in, const Options *o, Buf *b)
@@ -299,7 +349,7 @@ static bool view_text(const Inspection *in, const Options *o, Buf *b)
         cost_table_print(b, in->module, in->device, in->kv_len);
     }
     if (o->time_passes) {
-        print_times(in, b);
+        inspect_print_times(in, b);
     }
     return true;
 }

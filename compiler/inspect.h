@@ -9,6 +9,8 @@
 /* The graph as text after one pass; step 0 is the graph that the builder made. */
 typedef struct InspectStep {
     const char *pass; /* "build" for step 0 */
+    Phase phase;
+    int tokens;
     int changes;
     double seconds;
     const char *text;
@@ -29,6 +31,12 @@ typedef struct Inspection {
 
 /* PassEnv.after callback: records a step (user = Inspection). */
 void inspect_record(void *user, const Module *m, const char *pass, int changes, double seconds);
+
+/* Name, changes and time of every recorded pass. */
+void inspect_print_times(const Inspection *in, Buf *b);
+/* --dump-after: DIR/passes/decode-1/09-glu.ir of every recorded step that it names, one folder for
+ * each module; nothing without the option. */
+bool inspect_dump(const Inspection *in, const Options *o, const char *dir);
 
 /* One line per line of `after`: ' ' kept, '-' removed, '+' added (longest common subsequence). */
 typedef struct DiffLine {

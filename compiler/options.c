@@ -99,6 +99,23 @@ static void list_add(Ctx *ctx, TextList *list, const char *text)
     vec_push(ctx->arena, list, text);
 }
 
+/* Counts are at least 1; a seed is any number from 0. */
+static bool int_store(Ctx *ctx, const OptionRow *row, const char *value, int64_t *field)
+{
+    bool seed = strcmp(row->name, "random") == 0;
+    long long lo = seed ? 0 : 1, hi = seed ? INT64_MAX : 1 << 30;
+    char *end = NULL;
+    errno = 0;
+    long long x = strtoll(value, &end, 10);
+    if (errno || end == value || *end || x < lo || x > hi) {
+        return diag_error(ctx->diag, nowhere,
+                          "--%s takes a whole number from %lld to %lld, not '%s'", row->name, lo,
+                          hi, value);
+    }
+    *field = x;
+    return true;
+}
+
 static bool option_store(Ctx *ctx, Options *o, const OptionRow *row, const char *value)
 {
     void *field = (char *)o + row->field;
@@ -112,18 +129,9 @@ static bool option_store(Ctx *ctx, Options *o, const OptionRow *row, const char 
     case KIND_LIST:
         list_add(ctx, field, value);
         return true;
-    case KIND_INT: {
-        char *end = NULL;
-        errno = 0;
-        long long x = strtoll(value, &end, 10);
-        if (errno || end == value || *end || x < 0) {
-            return diag_error(ctx->diag, nowhere, "--%s takes a whole number, not '%s'", row->name,
-                              value);
-        }
-        *(int64_t *)field = x;
+    case KIND_INT:
         o->has_random = o->has_random || strcmp(row->name, "random") == 0;
-        return true;
-    }
+        return int_store(ctx, row, value, field);
     }
     return false;
 }
