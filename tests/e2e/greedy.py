@@ -7,8 +7,8 @@
     greedy.py text PROGRAM [OPTION...]       what it prints after -p PROMPT is the expected text
     greedy.py tokenize PROGRAM [OPTION...]   ids of every string of tokenizer_cases.json
 
-Options go to the program; a word before the program such as `qemu-aarch64` runs it. Needs nothing
-but Python.
+Options go to the program; a word before the program such as `qemu-aarch64` runs it. With PROMPTS=N
+in the environment only the first N prompts are used. Needs nothing but Python.
 """
 import array
 import json
@@ -94,7 +94,8 @@ def main():
         expected = json.load(f)
     with tempfile.TemporaryDirectory() as folder:
         tmp = os.path.join(folder, "ids")
-        return sum(one(command, c, expected["bos_id"], tmp) for c in expected["greedy"])
+        cases = expected["greedy"][:int(os.environ.get("PROMPTS", "99"))]
+        return sum(one(command, c, expected["bos_id"], tmp) for c in cases)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@
 #                            $programs/NAME`; false, with what it printed, when that fails
 #   $tales                   arguments that compile tinytales with its weights
 
+: "${SINTER:?the compiler: run this by tests/run.sh}" "${SINTER_BUILD:?its build folder}"
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 programs=${SINTER_RESULTS:-$work}/programs
