@@ -35,6 +35,8 @@ static void put_matmul(Buf *b, const Shape *s, const char *y, const char *x, con
     bool u4 = s->weights == W_U4 || s->weights == W_U4_ZEROS || s->weights == W_U4I8;
     bool zeros = s->weights == W_U4_ZEROS;
     const char *attrs = u4 ? ", group = 8" : "";
+    /* one operand of an epilogue has the name of an absent slot */
+    const char *scale = strcmp(name, "o") == 0 ? "x_scale" : arena_printf(b->arena, "%s_xs", name);
     if (s->weights == W_PLAIN) {
         buf_printf(b, "  %%%s = matmul %%%s, @%s {epilogue = %s%s}\n", y, x, name, epilogue, extra);
         return;
@@ -49,7 +51,7 @@ static void put_matmul(Buf *b, const Shape *s, const char *y, const char *x, con
                zeros ? ", zero = %" : "", zeros ? name : "", zeros ? "_z" : "", u4 ? 4 : 8, attrs,
                u4 && !zeros ? ", zero = 8" : "");
     if (codes) {
-        buf_printf(b, "  %%%s_xc, %%%s_xs = quantize %%%s\n", name, name, x);
+        buf_printf(b, "  %%%s_xc, %%%s = quantize %%%s\n", name, scale, x);
     }
     buf_printf(b, "  %%%s = matmul ", y);
     buf_printf(b, codes ? "%%%s_xc" : "%%%s", codes ? name : x);
@@ -62,7 +64,7 @@ static void put_matmul(Buf *b, const Shape *s, const char *y, const char *x, con
         buf_printf(b, ", w_zero = %%%s_z", name);
     }
     if (s->weights == W_U4I8) {
-        buf_printf(b, ", x_scale = %%%s_xs", name);
+        buf_printf(b, ", x_scale = %%%s", scale);
     }
     /* per-channel scales are factors of the accumulator */
     const char *rest = strstr(epilogue, "acc") + strlen("acc");
@@ -71,7 +73,7 @@ static void put_matmul(Buf *b, const Shape *s, const char *y, const char *x, con
     if (slot) {
         buf_puts(b, "acc");
     } else if (codes) {
-        buf_printf(b, "mul(mul(acc, %%%s_s), %%%s_xs)", name, name);
+        buf_printf(b, "mul(mul(acc, %%%s_s), %%%s)", name, scale);
     } else {
         buf_printf(b, "mul(acc, %%%s_s)", name);
     }
