@@ -254,8 +254,17 @@ static bool fill_env(Compilation *c)
 
 static bool choose_target(Compilation *c)
 {
-    if (c->o->target && strcmp(c->o->target, "c") != 0) {
-        return diag_error(c->ctx->diag, nowhere, "there is no target '%s': c", c->o->target);
+    const char *target = c->o->target ? c->o->target : "c";
+    if (strcmp(target, "cuda") == 0) {
+        c->target = target_cuda(c->ctx, c->o->arch);
+        return c->target != NULL;
+    }
+    if (strcmp(target, "c") != 0) {
+        return diag_error(c->ctx->diag, nowhere, "there is no target '%s': c or cuda", target);
+    }
+    if (c->o->arch) {
+        return diag_error(c->ctx->diag, nowhere, "--arch is for --target cuda; the C target takes "
+                                                 "--cpu");
     }
     c->target = target_c(c->ctx, c->o->cpu ? c->o->cpu : "native");
     return c->target != NULL;
@@ -263,7 +272,7 @@ static bool choose_target(Compilation *c)
 
 static bool choose_device(Compilation *c)
 {
-    c->device = device_load(c->ctx, c->o->device ? c->o->device : "cpu");
+    c->device = device_load(c->ctx, c->o->device ? c->o->device : c->target->gpu ? "h200" : "cpu");
     return c->device != NULL;
 }
 

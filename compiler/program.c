@@ -14,6 +14,7 @@
 #include "codegen/emit.h"
 #include "compiler/base/file.h"
 #include "compiler/base/paths.h"
+#include "compiler/cubin.h"
 #include "compiler/import_hf.h"
 #include "compiler/pack.h"
 #include "compiler/toolchain.h"
@@ -84,6 +85,10 @@ bool program_emit(Program *p)
                            .eos_id = (int)spec->eos};
     p->source = buf_create(a);
     p->header = buf_create(a);
+    p->device = buf_create(a);
+    if (p->c->target->gpu) {
+        return emit_cuda(p->plan, &options, paths_data_dir(a), &p->source, &p->header, &p->device);
+    }
     return emit_c(p->plan, &options, paths_data_dir(a), &p->source, &p->header);
 }
 
@@ -146,6 +151,12 @@ static bool write_makefile(const Program *p, const char *dir)
                "\t$(CC) -s -Wl,--gc-sections -o $@ $^ $(LDLIBS)\n\n",
                name, name);
     buf_printf(&b, "%s.o: CFLAGS += $(MODEL_CFLAGS)\n", name);
+    for (int i = 0; i < p->c->target->n_arch; i++) {
+        const char *arch = p->c->target->arch[i];
+        buf_printf(&b, "%s.o: %s.%s.cubin\n%s.%s.cubin: %s.cu\n", name, name, arch, name, arch,
+                   name);
+        buf_printf(&b, "\tnvcc -cubin -arch=%s -O3 --std=c++17 -o $@ $<\n", arch);
+    }
     buf_puts(&b, "%.o: %.c\n\t$(CC) $(CFLAGS) -Iruntime -c $< -o $@\n");
     return file_write(p->c->ctx->diag, path_join(p->c->ctx->arena, dir, "Makefile"), b.data, b.len);
 }
@@ -155,6 +166,8 @@ bool program_write(Program *p, const char *dir)
     Diag *d = p->c->ctx->diag;
     return file_make_dirs(d, dir) &&
            file_write(d, program_file(p, dir, ".c"), p->source.data, p->source.len) &&
+           (!p->c->target->gpu ||
+            file_write(d, program_file(p, dir, ".cu"), p->device.data, p->device.len)) &&
            file_write(d, program_file(p, dir, ".h"), p->header.data, p->header.len) &&
            copy_runtime(p->c->ctx, dir) && write_makefile(p, dir);
 }
@@ -229,12 +242,20 @@ bool program_build(Program *p, const char *dir)
     if (!wants_binary(p, &binary) || !binary) {
         return !diag_error_count(p->c->ctx->diag);
     }
+    Ctx *ctx = p->c->ctx;
+    const char *name = p->c->spec->name, *cflags = p->c->target->isa->flags;
+    if (p->c->target->gpu) {
+        cflags = arena_printf(ctx->arena, "-Wa,-I%s", dir); /* where .incbin finds machine code */
+        if (!cubin_build(ctx, p->c->target, dir, name, p->c->o->verbose)) {
+            return false;
+        }
+    }
     BuildRequest r = {.dir = dir,
-                      .name = p->c->spec->name,
-                      .cflags = p->c->target->isa->flags,
+                      .name = name,
+                      .cflags = cflags,
                       .cross = cross_prefix(p),
                       .verbose = p->c->o->verbose};
-    return toolchain_build(p->c->ctx, &r);
+    return toolchain_build(ctx, &r);
 }
 
 /* ---- run from the cache
@@ -254,6 +275,7 @@ static const char *cache_key(const Program *p)
     }
     Buf b = buf_create(a);
     buf_add(&b, p->source.data, p->source.len);
+    buf_add(&b, p->device.data, p->device.len);
     buf_printf(&b, "%s %s %lld %lld %lld", SINTER_VERSION, o->weights ? o->weights : "",
                (long long)st.st_size, (long long)st.st_mtime, (long long)o->random);
     return arena_printf(a, "%s-%016llx", p->c->spec->name,

@@ -12,6 +12,7 @@ typedef struct Program {
     int n_modules;
     Plan *plan;
     Buf source, header; /* x.c, x.h */
+    Buf device;         /* x.cu of a GPU target */
 } Program;
 
 /* Builds and fuses every phase and cuts it into kernels. */

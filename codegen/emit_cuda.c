@@ -1,0 +1,296 @@
+/* emit_cuda.c - the two files of a GPU target.
+ *
+ *   x.cu   all kernels; no header, so that nvcc and NVRTC compile it unchanged
+ *   x.c    for each kernel the function that launches it, then phases and tables as in the C
+ *          target, whose layer functions read the same; machine code is taken in by .incbin
+ *
+ * A template says how it is launched where its kernel begins: ${launch(blocks_x, blocks_y, threads)},
+ * the blocks as C text over the kernel's parameters. */
+#include <ctype.h>
+#include <string.h>
+
+#include "codegen/emit.h"
+#include "codegen/emit_parts.h"
+#include "compiler/base/file.h"
+#include "ir/slots.h"
+
+/* ---- functions of templates ------------------------------------------------------------------ */
+
+static Str text_of(const FormulaValue *v, StrTable *s)
+{
+    return v->type == FV_STRING ? v->s : str_internf(s, "%lld", (long long)v->i);
+}
+
+/* sums(row, sum): the text of sums.cu, which matmul and matmul_qkv share. */
+static bool call_sums(KernelText *k, const FormulaValue *arg, FormulaValue *out)
+{
+    Emit *e = k->emit;
+    const Tmpl *t = emit_template(e, "sums");
+    TmplEnv env = k->env; /* its further variables are not k's */
+    Buf b = buf_create(e->ctx->arena);
+    const KernelParam *zero = emit_find_param(k, "w_zero");
+    tmpl_set_string(&env, "row_of_i", arg[0].s);
+    tmpl_set_string(&env, "sum_name", arg[1].s);
+    bool named = zero != NULL || emit_find_param(k, "w_scale") != NULL ||
+                 emit_find_param(k, "x_scale") != NULL;
+    tmpl_set_string(&env, "group_name", named ? "g" : "0");
+    if (zero != NULL) {
+        int64_t groups = zero->ir->rank < 2 ? 1 : zero->ir->dim[1];
+        tmpl_set_string(&env, "zero_element",
+                        groups == 1 ? "w_zero[r]"
+                                    : arena_printf(e->ctx->arena, "w_zero[r * %lld + g]",
+                                                   (long long)groups));
+    }
+    if (t == NULL || !tmpl_expand(t, &env, &b)) {
+        return false;
+    }
+    while (b.len > 0 && b.data[b.len - 1] == '\n') {
+        b.len--;
+    }
+    *out = formula_string(str_intern_n(e->ctx->strings, b.data, b.len));
+    return true;
+}
+
+bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
+                    FormulaValue *out, bool *known)
+{
+    KernelText *k = user;
+    StrTable *s = k->emit->ctx->strings;
+    if (strcmp(name, "sums") == 0 && n_args == 2) {
+        *known = true;
+        return call_sums(k, arg, out);
+    }
+    if (strcmp(name, "launch") != 0) {
+        return emit_host_call(user, name, arg, n_args, at, out, known);
+    }
+    *known = true;
+    if (n_args < 3 || n_args > 4) {
+        return diag_error(k->emit->ctx->diag, at,
+                          "launch takes blocks in x and y, threads and shared bytes, found %d "
+                          "arguments",
+                          n_args);
+    }
+    k->grid_x = text_of(&arg[0], s);
+    k->grid_y = text_of(&arg[1], s);
+    k->block = (int)arg[2].i;
+    k->shared = n_args > 3 ? (int)arg[3].i : 0;
+    *out = formula_string(str_intern(s, ""));
+    return true;
+}
+
+/* ---- variables of templates ------------------------------------------------------------------ */
+
+static int64_t columns_of(const Type *t)
+{
+    return t->rank < 2 ? 1 : t->dim[t->rank - 1];
+}
+
+/* Eight weights of a row can be loaded at once. */
+static bool loads_octets(const KernelText *k)
+{
+    const KernelParam *w = emit_find_param(k, "w"), *x = emit_find_param(k, "x");
+    bool codes = w->stored == DT_I8 || w->stored == DT_U4;
+    return w->ir->layout.rows == 0 && columns_of(w->ir) % 8 == 0 && k->op->a.group % 8 == 0 &&
+           x->stride % 8 == 0 && (x->stored == DT_F32 || codes);
+}
+
+static void set_matmul(KernelText *k)
+{
+    const KernelParam *w = emit_find_param(k, "w"), *x = emit_find_param(k, "x");
+    const KernelConfig *cfg = &k->kernel->config;
+    TmplEnv *env = &k->env;
+    bool codes_in = x->stored == DT_I8;
+    bool scaled = emit_find_param(k, "w_scale") != NULL || emit_find_param(k, "x_scale") != NULL;
+    tmpl_set_int(env, "TOKENS", cfg->tokens);
+    tmpl_set_int(env, "R", cfg->tiles);
+    tmpl_set_int(env, "WAYS", cfg->ways);
+    tmpl_set_int(env, "INTERLEAVE", k->op->a.interleave);
+    tmpl_set_int(env, "ROWS", w->ir->dim[0]);
+    tmpl_set_int(env, "GROUP", k->op->a.group > 0 ? k->op->a.group : columns_of(w->ir));
+    tmpl_set_int(env, "ZERO", k->op->a.zero);
+    tmpl_set_int(env, "STRIDE", x->stride);
+    tmpl_set_bool(env, "octets", loads_octets(k));
+    tmpl_set_bool(env, "codes_in", codes_in);
+    tmpl_set_bool(env, "scaled", scaled);
+    tmpl_set_bool(env, "many", k->phase->module->tokens > cfg->tokens);
+    tmpl_set_string(env, "w_type", dtype_name(w->stored));
+    tmpl_set_string(env, "sum_type", codes_in && !scaled ? "int" : "float");
+}
+
+/* Pairs of rows (d, d + half) may go to different blocks unless a norm spans the head. */
+static void set_qkv(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    bool adjacent = a->style != NULL && strcmp(a->style, "adjacent") == 0;
+    bool norm = emit_find_param(k, "q_gain") != NULL || emit_find_param(k, "k_gain") != NULL;
+    bool whole_dims = emit_find_param(k, "angles") == NULL || a->dims == a->head_dim;
+    bool pairs = !adjacent && !norm && whole_dims && a->head_dim % 8 == 0;
+    tmpl_set_int(&k->env, "WIDTH", pairs ? 8 : a->head_dim);
+    tmpl_set_int(&k->env, "R", pairs || a->head_dim % 4 == 0 ? 4 : 1);
+}
+
+void emit_cuda_variables(KernelText *k)
+{
+    const Module *m = k->phase->module;
+    tmpl_set_int(&k->env, "T", m->tokens);
+    tmpl_set_int(&k->env, "CONTEXT", m->context);
+    tmpl_set_bool(&k->env, "decode", m->phase == PHASE_DECODE);
+    if (k->op == NULL) {
+        return;
+    }
+    if (k->op->kind == OP_MATMUL || k->op->kind == OP_MATMUL_QKV) {
+        set_matmul(k);
+    }
+    if (k->op->kind == OP_MATMUL_QKV) {
+        set_qkv(k);
+    }
+}
+
+/* ---- launching functions --------------------------------------------------------------------- */
+
+Str emit_kernel_id(const Emit *e, Str symbol)
+{
+    Buf b = buf_create(e->ctx->arena);
+    buf_puts(&b, "K_");
+    for (const char *s = symbol; *s != '\0'; s++) {
+        buf_putc(&b, (char)toupper((unsigned char)*s));
+    }
+    return str_intern(e->ctx->strings, b.data);
+}
+
+Str emit_launch(const KernelText *k)
+{
+    Ctx *ctx = k->emit->ctx;
+    StrTable *s = ctx->strings;
+    size_t n = k->params.n;
+    Str *param = ARENA_ARRAY(ctx->arena, Str, n + 1), *address = ARENA_ARRAY(ctx->arena, Str, n);
+    param[0] = "const SinterRun *run";
+    for (size_t i = 0; i < n; i++) {
+        param[i + 1] = str_internf(s, "%s%s", k->params.data[i].type, k->params.data[i].name);
+        address[i] = str_internf(s, "&%s", k->params.data[i].name);
+    }
+    Buf b = buf_create(ctx->arena);
+    emit_wrapped(&b, arena_printf(ctx->arena, "static void %s(", k->symbol), param, n + 1, 0, ")");
+    buf_puts(&b, "\n{\n");
+    emit_wrapped(&b, "    void *arg[] = {", address, n, 0, "};");
+    buf_printf(&b, "\n    const SinterGrid grid = {%s, %s, %d, %d};\n", k->grid_x, k->grid_y,
+               k->block, k->shared);
+    buf_printf(&b, "    sinter_gpu_launch(run->gpu, %s, grid, arg);\n}\n",
+               emit_kernel_id(k->emit, k->symbol));
+    return str_intern(s, b.data);
+}
+
+/* ---- the files ------------------------------------------------------------------------------- */
+
+static void put_device(const Emit *e, const Buf *prelude, Buf *b)
+{
+    emit_header_comment(e, b);
+    buf_printf(b, "\nenum { CONTEXT = %lld }; /* positions in a cache */\n\n",
+               (long long)e->plan->phases.data[0].module->context);
+    buf_puts(b, prelude->data);
+    for (size_t i = 0; i < e->kernels.n; i++) {
+        const EmittedKernel *k = &e->kernels.data[i];
+        buf_printf(b, "/* %s\n%s */\n%s%s", k->users.data, k->comment, k->text,
+                   i + 1 < e->kernels.n ? "\n" : "");
+    }
+}
+
+static void put_includes(Buf *b)
+{
+    buf_puts(b, "#include <stddef.h>\n#include <stdint.h>\n\n#include \"model.h\"\n\n");
+}
+
+static void put_kernel_ids(const Emit *e, Buf *b)
+{
+    buf_puts(b, "enum {\n    CONTEXT = ");
+    buf_printf(b, "%lld,\n", (long long)e->plan->phases.data[0].module->context);
+    for (size_t i = 0; i < e->kernels.n; i++) {
+        buf_printf(b, "    %s%s,\n", emit_kernel_id(e, e->kernels.data[i].symbol),
+                   i == 0 ? " = 0" : "");
+    }
+    buf_puts(b, "};\n\nstatic const char *const kernel_names[] = {\n");
+    for (size_t i = 0; i < e->kernels.n; i++) {
+        buf_printf(b, "    \"%s\",\n", e->kernels.data[i].symbol);
+    }
+    buf_puts(b, "};\n\n");
+}
+
+static void put_lap(Buf *b)
+{
+    buf_puts(b, "/* Adds the time since *clock to a step's profile and starts the next. */\n"
+                "static void lap(const SinterRun *run, int thread, int step, uint64_t *clock)\n"
+                "{\n"
+                "    if (run->profile != NULL && thread == 0) {\n"
+                "        sinter_gpu_wait(run->gpu);\n"
+                "        const uint64_t now = sinter_now_ns();\n"
+                "        run->profile[step] += now - *clock;\n"
+                "        *clock = now;\n"
+                "    }\n"
+                "}\n\n");
+}
+
+/* The bytes of x.sm_90a.cubin as code_sm_90a, its end as end_sm_90a. */
+static void put_cubins(const Emit *e, Buf *b)
+{
+    const Target *t = e->plan->target;
+    const char *name = e->plan->phases.data[0].module->name;
+    buf_puts(b, "/* Machine code, taken in from files beside this one. */\n");
+    for (int i = 0; i < t->n_arch; i++) {
+        buf_printf(b,
+                   "__asm__(\".section .rodata\\n.balign 64\\n\"\n"
+                   "        \"code_%s: .incbin \\\"%s.%s.cubin\\\"\\n\"\n"
+                   "        \"end_%s: .byte 0\\n.text\\n\");\n"
+                   "extern const unsigned char code_%s[] __attribute__((visibility(\"hidden\")));\n"
+                   "extern const unsigned char end_%s[] __attribute__((visibility(\"hidden\")));\n",
+                   t->arch[i], name, t->arch[i], t->arch[i], t->arch[i], t->arch[i]);
+    }
+    buf_puts(b, "\nstatic const SinterCubin cubins[] = {\n");
+    for (int i = 0; i < t->n_arch; i++) {
+        buf_printf(b, "    {\"%s\", code_%s, end_%s},\n", t->arch[i], t->arch[i], t->arch[i]);
+    }
+    buf_printf(b,
+               "};\n\nstatic const SinterGpuProgram gpu_program = {\n"
+               "    .cubins = cubins,\n    .n_cubins = %d,\n"
+               "    .kernels = kernel_names,\n    .n_kernels = %d,\n};\n\n",
+               t->n_arch, (int)e->kernels.n);
+}
+
+static void put_launches(const Emit *e, Buf *b)
+{
+    for (size_t i = 0; i < e->kernels.n; i++) {
+        buf_printf(b, "%s\n", e->kernels.data[i].launch);
+    }
+}
+
+bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_dir, Buf *source,
+               Buf *header, Buf *device)
+{
+    Emit e = {.ctx = plan->ctx, .plan = plan, .options = options};
+    Arena *a = plan->ctx->arena;
+    e.template_dir = path_join(a, data_dir, plan->target->templates);
+    Buf steps = buf_create(a), prelude = buf_create(a), program = buf_create(a);
+    for (size_t i = 0; i < plan->phases.n; i++) {
+        if (!emit_phase(&e, &plan->phases.data[i], &steps)) {
+            return false;
+        }
+    }
+    emit_join_comments(&e);
+    for (size_t i = 0; i < e.kernels.n; i++) {
+        buf_puts(&program, e.kernels.data[i].text);
+    }
+    if (!emit_prelude(&e, program.data, &prelude)) {
+        return false;
+    }
+    put_device(&e, &prelude, device);
+    emit_header_comment(&e, source);
+    put_includes(source);
+    put_kernel_ids(&e, source);
+    emit_offsets(&e, source);
+    put_lap(source);
+    put_launches(&e, source);
+    buf_puts(source, steps.data);
+    put_cubins(&e, source);
+    emit_tables(&e, source);
+    emit_x_h(&e, header);
+    return true;
+}

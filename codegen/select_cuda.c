@@ -1,0 +1,81 @@
+/* select_cuda.c - picks the kernel of an operator on a GPU: the first line of kernels_cuda.def that
+ * fits, then how many weight rows and tokens a block takes.
+ *
+ * In decode a block takes all T tokens, so that every weight is read once; in prefill 8. */
+#include "codegen/select.h"
+#include "ir/slots.h"
+
+typedef struct Choice {
+    const Module *module;
+    const Func *func;
+    const Op *op;
+} Choice;
+
+typedef struct KernelDef {
+    OpKind op;
+    bool (*fits)(const Choice *c);
+    const char *template, *variant, *reason;
+} KernelDef;
+
+static bool always(const Choice *c)
+{
+    (void)c;
+    return true;
+}
+
+static const KernelDef kernel_defs[] = {
+#define KERNEL(op, predicate, template, variant, reason)                                           \
+    {OP_##op, predicate, template, variant, reason},
+#include "codegen/kernels_cuda.def"
+#undef KERNEL
+};
+
+enum { PREFILL_TOKENS = 8, ROWS_IN_BLOCK = 8, FEW_ROWS = 4096 };
+
+static const Type *type_in(const Choice *c, int slot)
+{
+    return c->func->value[c->op->in[slot]].type;
+}
+
+/* Few rows, or many tokens with a sum each: smaller blocks. */
+static int rows_in_block(const Choice *c, int tokens)
+{
+    int64_t rows = type_in(c, MATMUL_W)->dim[0];
+    return rows < FEW_ROWS || tokens > 2 ? ROWS_IN_BLOCK / 2 : ROWS_IN_BLOCK;
+}
+
+static void configure_matmul(const Choice *c, Kernel *k)
+{
+    KernelConfig *cfg = &k->config;
+    const Type *y = c->func->value[c->op->out[0]].type;
+    int64_t rows = type_in(c, MATMUL_W)->dim[0];
+    int t = c->module->tokens;
+    cfg->dot = dtype_name(type_in(c, MATMUL_W)->dtype);
+    cfg->ways = c->op->a.interleave > 0 ? 2 : 1;
+    cfg->tokens = t < PREFILL_TOKENS ? t : PREFILL_TOKENS;
+    cfg->tiles = rows_in_block(c, cfg->tokens);
+    cfg->per_phase = true;
+    int64_t columns = c->op->kind == OP_MATMUL_QKV ? rows : y->dim[y->rank - 1];
+    int64_t in_block = cfg->tiles / cfg->ways;
+    cfg->units = (columns + in_block - 1) / in_block;
+}
+
+bool select_cuda(Ctx *ctx, const Target *target, const Module *m, const Func *f, Kernel *k)
+{
+    const Op *op = &f->op[k->op];
+    Choice c = {.module = m, .func = f, .op = op};
+    for (size_t i = 0; i < sizeof kernel_defs / sizeof kernel_defs[0]; i++) {
+        const KernelDef *def = &kernel_defs[i];
+        if (def->op == op->kind && def->fits(&c)) {
+            k->config.template = def->template;
+            k->config.variant = def->variant;
+            k->reason = str_intern(ctx->strings, def->reason);
+            if (op->kind == OP_MATMUL || op->kind == OP_MATMUL_QKV) {
+                configure_matmul(&c, k);
+            }
+            return true;
+        }
+    }
+    return diag_error(ctx->diag, op->at, "target %s has no kernel for %s", target->name,
+                      op_name(op->kind));
+}

@@ -1,0 +1,65 @@
+/* target_cuda.c - the CUDA target: which chips machine code is made for, and the order in which the
+ * kernels read weights.
+ *
+ * Weights stay in rows, as in the checkpoint: a thread loads 16 bytes of a row, a warp 512 that lie
+ * together. Only gate and up alternate, 8 rows of one, 8 rows of the other, so that both
+ * accumulators of a column are in one thread, on the plain path and in a tensor core's tile. A
+ * thread of the GPU is what a vector lane is on a CPU, so that expressions are scalar: lanes = 1. */
+#include <string.h>
+
+#include "codegen/target.h"
+
+enum { INTERLEAVED_ROWS = 8, MAX_CHIPS = 8 };
+
+static const char *const known_chips[] = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"};
+enum { N_CHIPS = sizeof known_chips / sizeof known_chips[0] };
+
+static bool add_chip(Ctx *ctx, Target *t, const char **list, const char *name)
+{
+    for (int i = 0; i < N_CHIPS; i++) {
+        if (strcmp(known_chips[i], name) == 0 && t->n_arch < MAX_CHIPS) {
+            list[t->n_arch++] = known_chips[i];
+            return true;
+        }
+    }
+    const char *near = str_nearest(name, known_chips, N_CHIPS);
+    return diag_error(ctx->diag, (Span){0},
+                      "unknown chip '%s'%s%s%s; --arch takes a list of sm_80, sm_86, sm_89, sm_90, "
+                      "sm_90a",
+                      name, near != NULL ? ", did you mean '" : "", near != NULL ? near : "",
+                      near != NULL ? "'?" : "");
+}
+
+static bool read_chips(Ctx *ctx, Target *t, const char *chips)
+{
+    const char **list = ARENA_ARRAY(ctx->arena, const char *, MAX_CHIPS);
+    t->arch = list;
+    while (true) {
+        size_t n = strcspn(chips, ",");
+        if (!add_chip(ctx, t, list, arena_strndup(ctx->arena, chips, n))) {
+            return false;
+        }
+        if (chips[n] == '\0') {
+            return true;
+        }
+        chips += n + 1;
+    }
+}
+
+const Target *target_cuda(Ctx *ctx, const char *chips)
+{
+    const char *list = chips != NULL ? chips : "sm_80,sm_90a";
+    Target *t = ARENA_NEW(ctx->arena, Target);
+    Isa *isa = ARENA_NEW(ctx->arena, Isa);
+    t->name = "cuda";
+    t->templates = "templates/cuda";
+    t->suffix = ".cu";
+    t->gpu = true;
+    t->block = INTERLEAVED_ROWS;
+    t->isa = isa;
+    isa->name = arena_strdup(ctx->arena, list);
+    isa->words = arena_printf(ctx->arena, "NVIDIA GPUs, %s", list);
+    isa->flags = "";
+    isa->lanes = 1;
+    return read_chips(ctx, t, list) ? t : NULL;
+}

@@ -1,0 +1,12 @@
+//# dequant.cu - codes of an activation back to floats; DIM columns share a scale.
+${launch("rows", 1, 256)}
+extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+{
+    enum { COLS = ${COLS}, DIM = ${DIM} };
+    const int64_t t = blockIdx.x;
+    const int8_t *from = ${row("code", "t")};
+    float *to = ${row("out", "t")};
+    for (int k = threadIdx.x; k < COLS; k += 256) {
+        to[k] = (float)from[k] * scale[t * (COLS / DIM) + k / DIM];
+    }
+}

@@ -1,0 +1,11 @@
+//# embed.cu - rows of a table by id; negative ids (unused rows) give zeros.
+${launch("rows", 1, 256)}
+extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+{
+    enum { DIM = ${DIM} };
+    const int64_t t = blockIdx.x, id = ids[t];
+    float *to = ${row("out", "t")};
+    for (int64_t k = threadIdx.x; k < DIM; k += 256) {
+        to[k] = id < 0 ? 0 : ${weight("w", "id", "k")};
+    }
+}

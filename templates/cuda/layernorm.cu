@@ -1,0 +1,29 @@
+//# layernorm.cu - out = (x - mean) / sqrt(var + eps) * gain + bias, one block to a row.
+${launch("rows", 1, 256)}
+extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+{
+    enum { DIM = ${DIM} };
+    const int64_t t = blockIdx.x;
+    const float *from = ${row("x", "t")};
+    float *to = ${row("out", "t")};
+    float sum = 0;
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        sum += from[k];
+    }
+    const float mean = block_sum(sum) / DIM;
+    float squares = 0;
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        squares += (from[k] - mean) * (from[k] - mean);
+    }
+    const float r = rsqrtf(block_sum(squares) / DIM + ${eps});
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        float y = (from[k] - mean) * r;
+        //% if has("gain")
+        y *= ${scalar("gain", "k")};
+        //% end
+        //% if has("bias")
+        y += ${scalar("bias", "k")};
+        //% end
+        to[k] = y;
+    }
+}

@@ -1,0 +1,274 @@
+//# prelude.cu - what kernels need besides CUDA's built-in functions; no header is included, so that
+//# nvcc and NVRTC compile the same text. `used(name)`: the program so far mentions the name.
+typedef signed char int8_t;
+typedef unsigned char uint8_t;
+typedef unsigned short uint16_t;
+typedef int int32_t;
+typedef unsigned int uint32_t;
+typedef long int int64_t;
+
+//% if used("float_of_bf16")
+__device__ inline float float_of_bf16(uint16_t h)
+{
+    return __uint_as_float((uint32_t)h << 16);
+}
+
+//% end
+//% if used("bf16_of_float")
+/* To the nearest, ties to even. */
+__device__ inline uint16_t bf16_of_float(float x)
+{
+    uint16_t h;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
+    return h;
+}
+
+//% end
+//% if used("float_of_f16")
+__device__ inline float float_of_f16(uint16_t h)
+{
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
+    return x;
+}
+
+//% end
+//% if used("f16_of_float")
+__device__ inline uint16_t f16_of_float(float x)
+{
+    uint16_t h;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x));
+    return h;
+}
+
+//% end
+//% if used("apply_silu")
+__device__ inline float apply_silu(float x)
+{
+    return x / (1 + expf(-x));
+}
+
+//% end
+//% if used("apply_gelu")
+__device__ inline float apply_gelu(float x)
+{
+    return 0.5f * x * (1 + erff(x * 0.70710678f));
+}
+
+//% end
+//% if used("apply_gelu_tanh")
+__device__ inline float apply_gelu_tanh(float x)
+{
+    return 0.5f * x * (1 + tanhf(0.79788456f * (x + 0.044715f * x * x * x)));
+}
+
+//% end
+//% if used("apply_relu")
+__device__ inline float apply_relu(float x)
+{
+    return x > 0 ? x : 0;
+}
+
+//% end
+//% if used("apply_tanh")
+__device__ inline float apply_tanh(float x)
+{
+    return tanhf(x);
+}
+
+//% end
+//% if used("apply_neg")
+__device__ inline float apply_neg(float x)
+{
+    return -x;
+}
+
+//% end
+//% if used("warp_sum")
+/* The sum over the 32 threads of a warp, in all of them. */
+__device__ inline float warp_sum(float x)
+{
+    for (int step = 16; step > 0; step /= 2) {
+        x += __shfl_xor_sync(0xffffffff, x, step);
+    }
+    return x;
+}
+
+//% end
+//% if used("warp_max")
+__device__ inline float warp_max(float x)
+{
+    for (int step = 16; step > 0; step /= 2) {
+        x = fmaxf(x, __shfl_xor_sync(0xffffffff, x, step));
+    }
+    return x;
+}
+
+//% end
+//% if used("block_sum")
+/* The sum over all threads of a block of at most 1024, in all of them. */
+__device__ inline float block_sum(float x)
+{
+    __shared__ float part[32];
+    const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    x = warp_sum(x);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) {
+        part[warp] = x;
+    }
+    __syncthreads();
+    float sum = 0;
+    for (int i = 0; i < warps; i++) {
+        sum += part[i];
+    }
+    return sum;
+}
+
+//% end
+//% if used("block_max")
+__device__ inline float block_max(float x)
+{
+    __shared__ float most[32];
+    const int warp = threadIdx.x / 32, warps = blockDim.x / 32;
+    x = warp_max(x);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) {
+        most[warp] = x;
+    }
+    __syncthreads();
+    float max = most[0];
+    for (int i = 1; i < warps; i++) {
+        max = fmaxf(max, most[i]);
+    }
+    return max;
+}
+
+//% end
+//% if used("code_of")
+/* x / scale to the nearest int8 code, ties to even. */
+__device__ inline int8_t code_of(float x, float scale)
+{
+    return (int8_t)(scale > 0 ? __float2int_rn(x / scale) : 0);
+}
+
+//% end
+//% if used("load_bf16x8") || used("load_f16x8")
+/* 16 bytes that are read once: they need no place in L1. */
+__device__ inline uint4 load_stream16(const void *p)
+{
+    uint4 v;
+    asm("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(p));
+    return v;
+}
+
+//% end
+//% if used("load_bf16x8")
+__device__ inline uint4 load_bf16x8(const uint16_t *p)
+{
+    return load_stream16(p);
+}
+
+__device__ inline void floats_of_bf16x8(float *f, uint4 raw)
+{
+    const uint32_t pair[4] = {raw.x, raw.y, raw.z, raw.w};
+    for (int i = 0; i < 4; i++) {
+        f[2 * i] = __uint_as_float(pair[i] << 16);
+        f[2 * i + 1] = __uint_as_float(pair[i] & 0xffff0000);
+    }
+}
+
+//% end
+//% if used("load_f16x8")
+__device__ inline uint4 load_f16x8(const uint16_t *p)
+{
+    return load_stream16(p);
+}
+
+__device__ inline void floats_of_f16x8(float *f, uint4 raw)
+{
+    const uint32_t pair[4] = {raw.x, raw.y, raw.z, raw.w};
+    for (int i = 0; i < 4; i++) {
+        asm("{.reg .f16 a, b; mov.b32 {a, b}, %2; cvt.f32.f16 %0, a; cvt.f32.f16 %1, b;}"
+            : "=f"(f[2 * i]), "=f"(f[2 * i + 1])
+            : "r"(pair[i]));
+    }
+}
+
+//% end
+//% if used("load_f32x8")
+struct Float8 {
+    float4 a, b;
+};
+
+__device__ inline Float8 load_f32x8(const float *p)
+{
+    return {__ldg((const float4 *)p), __ldg((const float4 *)p + 1)};
+}
+
+__device__ inline void floats_of_f32x8(float *f, Float8 raw)
+{
+    f[0] = raw.a.x, f[1] = raw.a.y, f[2] = raw.a.z, f[3] = raw.a.w;
+    f[4] = raw.b.x, f[5] = raw.b.y, f[6] = raw.b.z, f[7] = raw.b.w;
+}
+
+//% end
+//% if used("load_i8x8")
+__device__ inline uint2 load_i8x8(const int8_t *p)
+{
+    uint2 v;
+    asm("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+    return v;
+}
+
+//% end
+//% if used("floats_of_i8x8")
+__device__ inline void floats_of_i8x8(float *f, uint2 raw, int zero)
+{
+    for (int i = 0; i < 4; i++) {
+        f[i] = (float)((int)(int8_t)(raw.x >> 8 * i) - zero);
+        f[4 + i] = (float)((int)(int8_t)(raw.y >> 8 * i) - zero);
+    }
+}
+
+//% end
+//% if used("dot_i8x8")
+/* 8 codes by 8 codes; 16-bit sums of a code and its zero point do not occur in int8. */
+__device__ inline int dot_i8x8(uint2 w, uint2 x, int zero)
+{
+    const int sum = __dp4a((int)w.x, (int)x.x, __dp4a((int)w.y, (int)x.y, 0));
+    return sum - zero * __dp4a(0x01010101, (int)x.x, __dp4a(0x01010101, (int)x.y, 0));
+}
+
+//% end
+//% if used("load_u4x8")
+__device__ inline uint32_t load_u4x8(const uint8_t *p)
+{
+    uint32_t v;
+    asm("ld.global.nc.L1::no_allocate.u32 %0, [%1];" : "=r"(v) : "l"(p));
+    return v;
+}
+
+//% end
+//% if used("floats_of_u4x8")
+/* A code as the low bits of 2^23 + code, which is exact. */
+__device__ inline void floats_of_u4x8(float *f, uint32_t raw, int zero)
+{
+    const float base = 8388608.0f + (float)zero;
+    for (int i = 0; i < 8; i++) {
+        f[i] = __uint_as_float((raw >> 4 * i & 15) | 0x4b000000) - base;
+    }
+}
+
+//% end
+//% if used("dot_u4x8")
+__device__ inline int dot_u4x8(uint32_t w, uint2 x, int zero)
+{
+    const uint32_t even = w & 0x0f0f0f0f, odd = w >> 4 & 0x0f0f0f0f;
+    const uint32_t x_even = __byte_perm(x.x, x.y, 0x6420), x_odd = __byte_perm(x.x, x.y, 0x7531);
+    const int sum = __dp4a((int)even, (int)x_even, __dp4a((int)odd, (int)x_odd, 0));
+    return sum - zero * __dp4a(0x01010101, (int)x.x, __dp4a(0x01010101, (int)x.y, 0));
+}
+
+//% end

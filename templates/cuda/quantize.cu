@@ -1,0 +1,21 @@
+//# quantize.cu - int8 codes and scales of each row, or of each group of DIM columns.
+${launch("rows", GROUPS, 128)}
+extern "C" __global__ void __launch_bounds__(128) ${name}(${params})
+{
+    enum { DIM = ${DIM}, GROUPS = ${GROUPS} };
+    const int64_t t = blockIdx.x, g = blockIdx.y;
+    const float *from = ${row("x", "t")} + g * DIM;
+    int8_t *to = ${row("codes", "t")} + g * DIM;
+    float max = 0;
+    for (int k = threadIdx.x; k < DIM; k += 128) {
+        max = fmaxf(max, fabsf(from[k]));
+    }
+    max = block_max(max);
+    const float scale = max / 127;
+    for (int k = threadIdx.x; k < DIM; k += 128) {
+        to[k] = code_of(from[k], scale);
+    }
+    if (threadIdx.x == 0) {
+        scales[t * GROUPS + g] = scale;
+    }
+}

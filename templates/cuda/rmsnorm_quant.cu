@@ -1,0 +1,34 @@
+//# rmsnorm_quant.cu - the normalised row as int8 codes and their scale, one block to a row.
+${launch("rows", 1, 256)}
+extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+{
+    enum { DIM = ${DIM} };
+    const int64_t t = blockIdx.x;
+    const float *from = ${row("x", "t")};
+    int8_t *to = ${row("codes", "t")};
+    float sum = 0;
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        sum += from[k] * from[k];
+    }
+    const float r = rsqrtf(block_sum(sum) / DIM + ${eps});
+    float max = 0;
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        //% if has("gain")
+        max = fmaxf(max, fabsf(from[k] * r * ${scalar("gain", "k")}));
+        //% else
+        max = fmaxf(max, fabsf(from[k] * r));
+        //% end
+    }
+    max = block_max(max);
+    const float scale = max / 127;
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        //% if has("gain")
+        to[k] = code_of(from[k] * r * ${scalar("gain", "k")}, scale);
+        //% else
+        to[k] = code_of(from[k] * r, scale);
+        //% end
+    }
+    if (threadIdx.x == 0) {
+        scales[t] = scale;
+    }
+}

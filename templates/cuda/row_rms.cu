@@ -1,0 +1,16 @@
+//# row_rms.cu - one number a row: 1 / sqrt(mean(x^2) + eps); a folded norm's part in the epilogue.
+${launch("rows", 1, 256)}
+extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+{
+    enum { DIM = ${DIM} };
+    const int64_t t = blockIdx.x;
+    const float *from = ${row("x", "t")};
+    float sum = 0;
+    for (int k = threadIdx.x; k < DIM; k += 256) {
+        sum += from[k] * from[k];
+    }
+    sum = block_sum(sum);
+    if (threadIdx.x == 0) {
+        out[t] = rsqrtf(sum / DIM + ${eps});
+    }
+}

@@ -1,0 +1,74 @@
+//# sums.cu - one step along K of the sums of R weight rows and TOKENS rows of x: columns k ... k +
+//# PER - 1, whose group is k / GROUP. Weights are asked for first, all of them.
+//% if octets
+decltype(load_${w_type}x8(w)) raw[R];
+#pragma unroll
+for (int i = 0; i < R; i++) {
+    //% if w_type == "u4"
+    raw[i] = load_u4x8(w + (${row_of_i} * K + k) / 2);
+    //% else
+    raw[i] = load_${w_type}x8(w + ${row_of_i} * K + k);
+    //% end
+}
+//% end
+//% if scaled || has("w_zero")
+const int g = k / ${GROUP};
+//% end
+//% if octets && codes_in
+uint2 codes[TOKENS];
+#pragma unroll
+for (int j = 0; j < TOKENS; j++) {
+    const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
+    codes[j] = *(const uint2 *)(${row("x", "token")} + k);
+}
+//% elif octets
+float xs[TOKENS][8];
+#pragma unroll
+for (int j = 0; j < TOKENS; j++) {
+    const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
+    const float4 *from = (const float4 *)(${row("x", "token")} + k);
+    const float4 a = from[0], b = from[1];
+    xs[j][0] = a.x, xs[j][1] = a.y, xs[j][2] = a.z, xs[j][3] = a.w;
+    xs[j][4] = b.x, xs[j][5] = b.y, xs[j][6] = b.z, xs[j][7] = b.w;
+}
+//% end
+#pragma unroll
+for (int i = 0; i < R; i++) {
+    const int64_t r = ${row_of_i};
+    //% if octets && has("w_zero")
+    const int zero = ${zero_element};
+    //% elif octets
+    const int zero = ${ZERO};
+    //% end
+    //% if octets && codes_in == false
+    float weight[8];
+    //% if w_type == "u4" || w_type == "i8"
+    floats_of_${w_type}x8(weight, raw[i], zero);
+    //% else
+    floats_of_${w_type}x8(weight, raw[i]);
+    //% end
+    //% end
+#pragma unroll
+    for (int j = 0; j < TOKENS; j++) {
+        //% if octets && codes_in
+        const int dot = dot_${w_type}x8(raw[i], codes[j], zero);
+        //% elif octets
+        float dot = 0;
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            dot += xs[j][e] * weight[e];
+        }
+        //% else
+        const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
+        const ${sum_type} dot = (${row("x", "token")})[k] * ${element("r", "k", group_name)};
+        //% end
+        //% if scaled
+        //% if octets
+        const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
+        //% end
+        ${sum_name}[j][i] += (float)dot${scale_factors("r", group_name, "token")};
+        //% else
+        ${sum_name}[j][i] += dot;
+        //% end
+    }
+}
