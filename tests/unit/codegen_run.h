@@ -93,8 +93,8 @@ static inline uint16_t program_f16(double x)
     if (m <= 0) {
         return sign;
     }
-    return e > -14 ? (uint16_t)(sign | ((e + 14) << 10 | ((int)(m * 2048) & 1023)))
-                   : (uint16_t)(sign | (int)ldexp(fabs(x), 24));
+    int bits = e > -14 ? (e + 14) << 10 | ((int)(m * 2048) & 1023) : (int)ldexp(fabs(x), 24);
+    return (uint16_t)(sign | bits);
 }
 
 static inline void program_put(uint8_t *to, const Type *t, int64_t index, double x)
