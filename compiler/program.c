@@ -18,6 +18,7 @@
 #include "compiler/import_hf.h"
 #include "compiler/pack.h"
 #include "compiler/toolchain.h"
+#include "runtime/weights_format.h"
 
 enum { DEFAULT_CHUNK = 128 };
 
@@ -94,7 +95,7 @@ bool program_emit(Program *p)
 
 const char *program_dir(const Program *p)
 {
-    return p->c->o->output ? p->c->o->output : ".";
+    return p->c->o->output ? p->c->o->output : p->c->spec->name;
 }
 
 static const char *program_file(const Program *p, const char *dir, const char *suffix)
@@ -107,7 +108,7 @@ static bool copy_file(Ctx *ctx, const char *from, const char *to)
 {
     size_t n = 0;
     const char *text = file_read(ctx->arena, ctx->diag, from, &n);
-    return text && file_write(ctx->diag, to, text, n);
+    return text && file_write_again(ctx->diag, to, text, n);
 }
 
 static bool is_source(const char *name)
@@ -158,30 +159,37 @@ static bool write_makefile(const Program *p, const char *dir)
         buf_printf(&b, "\tnvcc -cubin -arch=%s -O3 --std=c++17 -o $@ $<\n", arch);
     }
     buf_puts(&b, "%.o: %.c\n\t$(CC) $(CFLAGS) -Iruntime -c $< -o $@\n");
-    return file_write(p->c->ctx->diag, path_join(p->c->ctx->arena, dir, "Makefile"), b.data, b.len);
+    return file_write_again(p->c->ctx->diag, path_join(p->c->ctx->arena, dir, "Makefile"), b.data,
+                            b.len);
 }
 
 bool program_write(Program *p, const char *dir)
 {
     Diag *d = p->c->ctx->diag;
     return file_make_dirs(d, dir) &&
-           file_write(d, program_file(p, dir, ".c"), p->source.data, p->source.len) &&
+           file_write_again(d, program_file(p, dir, ".c"), p->source.data, p->source.len) &&
            (!p->c->target->gpu ||
-            file_write(d, program_file(p, dir, ".cu"), p->device.data, p->device.len)) &&
-           file_write(d, program_file(p, dir, ".h"), p->header.data, p->header.len) &&
+            file_write_again(d, program_file(p, dir, ".cu"), p->device.data, p->device.len)) &&
+           file_write_again(d, program_file(p, dir, ".h"), p->header.data, p->header.len) &&
            copy_runtime(p->c->ctx, dir) && write_makefile(p, dir);
 }
 
 /* ---- weights
  * ------------------------------------------------------------------------------------- */
 
-/* "c avx512, int4/128": what the weights were packed for, in words. */
+/* "c avx512, bf16, int4/128, 4 layers ...": what the weights were packed for, as many of the words
+ * as the file's header has room for. */
 static const char *layout_words(const Program *p)
 {
     Arena *a = p->c->ctx->arena;
     Buf summary = buf_create(a);
     spec_summary(&summary, p->c->spec);
-    return arena_printf(a, "%s %s, %s", p->c->target->name, p->c->target->isa->name, summary.data);
+    char *words =
+        arena_printf(a, "%s %s, %s", p->c->target->name, p->c->target->isa->name, summary.data);
+    while (strlen(words) >= sizeof((WeightsHeader *)NULL)->layout && strrchr(words, ',')) {
+        *strrchr(words, ',') = '\0';
+    }
+    return words;
 }
 
 static bool pack(Program *p, const char *output, const char *checkpoint, uint64_t seed,

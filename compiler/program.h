@@ -19,7 +19,7 @@ typedef struct Program {
 bool program_plan(Program *p, Compilation *c);
 /* The sources as text. */
 bool program_emit(Program *p);
-/* --output, or the current folder. */
+/* --output, or a folder named after the spec. */
 const char *program_dir(const Program *p);
 /* DIR/x.c, DIR/x.h, DIR/runtime/ and a Makefile that builds them without sinter. */
 bool program_write(Program *p, const char *dir);

@@ -121,7 +121,7 @@ DType spec_dtype(const ModelSpec *s);
 QuantScheme spec_quant(const ModelSpec *s);
 /* Numbers in the weights (a tied embedding counts once); -1 when it does not fit in 64 bits. */
 int64_t spec_parameters(const ModelSpec *s);
-/* One line: "4 layers, d_model 256, 8/2 heads, d_ff 768, vocab 2048, context 512, bf16, int4/128".
+/* One line: "bf16, int4/128, 4 layers, d_model 256, d_ff 768, 8/2 heads, vocab 2048, context 512".
  */
 void spec_summary(Buf *b, const ModelSpec *s);
 

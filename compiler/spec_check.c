@@ -406,6 +406,7 @@ static void put_quant(Buf *b, const ModelSpec *s)
             buf_printf(b, "/%" PRId64, s->quant_group);
         }
         buf_puts(b, s->quant_zero_points ? " with zero points" : "");
+        buf_puts(b, s->quant_head ? ", head too" : "");
     }
     buf_puts(b, s->quant_activations == SPEC_INT8 ? ", int8 activations" : "");
     buf_puts(b, s->quant_kv_cache == SPEC_INT8 ? ", int8 cache" : "");
@@ -413,6 +414,9 @@ static void put_quant(Buf *b, const ModelSpec *s)
 
 void spec_summary(Buf *b, const ModelSpec *s)
 {
+    buf_puts(b, spec_word_text(s->dtype));
+    put_quant(b, s);
+    buf_puts(b, ", ");
     if (s->parts == SPEC_FFN) {
         buf_printf(b, "one %s MLP, ", spec_word_text(s->mlp_kind));
     } else {
@@ -423,6 +427,4 @@ void spec_summary(Buf *b, const ModelSpec *s)
         buf_printf(b, ", %" PRId64 "/%" PRId64 " heads, vocab %" PRId64 ", context %" PRId64,
                    s->heads, s->kv_heads, s->vocab, s->context);
     }
-    buf_printf(b, ", %s", spec_word_text(s->dtype));
-    put_quant(b, s);
 }

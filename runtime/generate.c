@@ -169,12 +169,12 @@ static SinterStatus generate(SinterSequence *q, const CliArgs *a, const Prompt *
     Sinter *s = q->owner;
     Stats st = {.prompt = p->n, .end = ""};
     Stream t = {.n = 0};
-    fwrite(p->text, 1, p->bytes, stdout);
-    fflush(stdout);
     uint64_t start = sinter_now_ns();
     SinterStatus status = feed_prompt(q, p, a->quiet);
     if (status)
         return status;
+    fwrite(p->text, 1, p->bytes, stdout);
+    fflush(stdout);
     uint64_t begun = sinter_now_ns();
     st.prompt_ns = begun - start;
     double before = s->bytes_read;
