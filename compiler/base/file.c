@@ -117,7 +117,8 @@ static int open_temporary(const char *path, char tmp[MAX_PATH])
 }
 
 /* False with errno set, and nothing left behind. */
-static bool replace_file(const char *path, const char *data, size_t n, const struct stat *old)
+static bool replace_file(const char *path, const char *data, size_t n, const struct stat *old,
+                         bool durable)
 {
     char tmp[MAX_PATH];
     int fd = open_temporary(path, tmp);
@@ -125,7 +126,7 @@ static bool replace_file(const char *path, const char *data, size_t n, const str
         return false;
     }
     bool ok = (old == NULL || fchmod(fd, old->st_mode & 0777) == 0) && write_all(fd, data, n) &&
-              fsync(fd) == 0;
+              (!durable || fsync(fd) == 0);
     int why = errno;
     if (close(fd) != 0 && ok) {
         ok = false;
@@ -151,20 +152,30 @@ static bool write_through(const char *path, const char *data, size_t n)
     return close(fd) == 0 && ok;
 }
 
-bool file_write(Diag *d, const char *path, const char *data, size_t n)
+static bool write_file(Diag *d, const char *path, const char *data, size_t n, bool durable)
 {
     struct stat st;
     bool exists = stat(path, &st) == 0;
     bool ok;
     if (exists && S_ISREG(st.st_mode)) {
         ok = ((size_t)st.st_size == n && holds_exactly(path, data, n)) ||
-             replace_file(path, data, n, &st);
+             replace_file(path, data, n, &st, durable);
     } else if (exists) {
         ok = write_through(path, data, n);
     } else {
-        ok = replace_file(path, data, n, NULL);
+        ok = replace_file(path, data, n, NULL, durable);
     }
     return ok || diag_env_error(d, "cannot write '%s': %s", path, strerror(errno));
+}
+
+bool file_write(Diag *d, const char *path, const char *data, size_t n)
+{
+    return write_file(d, path, data, n, true);
+}
+
+bool file_write_again(Diag *d, const char *path, const char *data, size_t n)
+{
+    return write_file(d, path, data, n, false);
 }
 
 bool file_make_dirs(Diag *d, const char *path)
