@@ -4,8 +4,8 @@
  *   x.c    for each kernel the function that launches it, then phases and tables as in the C
  *          target, whose layer functions read the same; machine code is taken in by .incbin
  *
- * A template says how it is launched where its kernel begins: ${launch(blocks_x, blocks_y, threads)},
- * the blocks as C text over the kernel's parameters. */
+ * A template says how it is launched where its kernel begins: ${launch(blocks_x, blocks_y,
+ * threads)}, the blocks as C text over the kernel's parameters. */
 #include <ctype.h>
 #include <string.h>
 
@@ -36,10 +36,10 @@ static bool call_sums(KernelText *k, const FormulaValue *arg, FormulaValue *out)
     tmpl_set_string(&env, "group_name", named ? "g" : "0");
     if (zero != NULL) {
         int64_t groups = zero->ir->rank < 2 ? 1 : zero->ir->dim[1];
-        tmpl_set_string(&env, "zero_element",
-                        groups == 1 ? "w_zero[r]"
-                                    : arena_printf(e->ctx->arena, "w_zero[r * %lld + g]",
-                                                   (long long)groups));
+        tmpl_set_string(
+            &env, "zero_element",
+            groups == 1 ? "w_zero[r]"
+                        : arena_printf(e->ctx->arena, "w_zero[r * %lld + g]", (long long)groups));
     }
     if (t == NULL || !tmpl_expand(t, &env, &b)) {
         return false;
@@ -126,7 +126,10 @@ static void set_qkv(KernelText *k)
     bool whole_dims = emit_find_param(k, "angles") == NULL || a->dims == a->head_dim;
     bool pairs = !adjacent && !norm && whole_dims && a->head_dim % 8 == 0;
     tmpl_set_int(&k->env, "WIDTH", pairs ? 8 : a->head_dim);
-    tmpl_set_int(&k->env, "R", pairs || a->head_dim % 4 == 0 ? 4 : 1);
+    tmpl_set_int(&k->env, "R",
+                 pairs && k->kernel->config.tokens <= 2 ? 8
+                 : a->head_dim % 4 == 0                 ? 4
+                                                        : 1);
 }
 
 void emit_cuda_variables(KernelText *k)

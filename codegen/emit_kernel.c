@@ -675,8 +675,9 @@ static Str param_list(const KernelText *k)
                               p->shape != NULL ? " */" : "");
     }
     Buf b = buf_create(ctx->arena);
-    emit_wrapped(&b, "", item, k->params.n, (int)(strlen("static void (") + strlen(k->symbol)),
-                 ")");
+    bool gpu = k->emit->plan->target->gpu;
+    emit_wrapped(&b, "", item, k->params.n,
+                 (int)(strlen(gpu ? "(" : "static void (") + strlen(k->symbol)), ")");
     return str_intern_n(ctx->strings, b.data, b.len - 1); /* the template closes the list */
 }
 

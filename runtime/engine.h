@@ -2,6 +2,7 @@
 #ifndef SINTER_ENGINE_H
 #define SINTER_ENGINE_H
 
+#include "cuda.h"
 #include "message.h"
 #include "model.h"
 #include "pool.h"
@@ -11,7 +12,7 @@
 
 struct SinterSequence {
     Sinter *owner;
-    uint8_t *kv;    /* model->kv_bytes */
+    uint8_t *kv;    /* model->kv_bytes; on the GPU when there is one */
     float *logits;  /* [vocab] of the last id fed */
     int32_t length; /* ids in the cache */
 };
@@ -30,6 +31,7 @@ struct Sinter {
     Message error;
     int context, max_sequences, n_sequences;
     SinterSequence sequence[SINTER_MAX_BATCH];
+    SinterGpu *gpu; /* NULL: steps run on the CPU, and all pointers here are to host memory */
     uint8_t *scratch;
     int32_t *tokens, *pos; /* [rows_max] of the step */
     float *input;          /* [rows_max, d_model] of a model without an embedding, else NULL */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 typedef struct SinterBarrier SinterBarrier;
+typedef struct SinterGpu SinterGpu; /* cuda.h */
 
 enum { SINTER_MAX_BATCH = 8 };
 
@@ -30,6 +31,9 @@ typedef struct SinterRun {
     SinterBarrier *barrier;
     const float *input;                  /* models without @embed: activations in, [rows, d_model] */
     uint64_t *profile; /* NULL, or ns per model->steps[i], added by thread 0 */
+    /* GPU targets: every pointer above is to the GPU's memory, and kv lies there as a table. */
+    SinterGpu *gpu;
+    uint8_t *const *kv_table;
 } SinterRun;
 
 void sinter_barrier(SinterBarrier *b, int thread);
@@ -62,6 +66,30 @@ typedef struct SinterTensorInfo {
     float scale;
 } SinterTensorInfo;
 
+/* GPU targets: machine code by chip, and the kernels in the order in which steps number them. */
+typedef struct SinterCubin {
+    const char *arch; /* "sm_90a" */
+    const unsigned char *data, *end;
+} SinterCubin;
+
+typedef struct SinterGpuProgram {
+    const SinterCubin *cubins;
+    int n_cubins;
+    const char *const *kernels;
+    int n_kernels;
+} SinterGpuProgram;
+
+/* Blocks in two directions, threads of a block, bytes of dynamic shared memory. */
+typedef struct SinterGrid {
+    int x, y, block, shared;
+} SinterGrid;
+
+/* Called by steps: enqueue on the step's stream. The first error is kept and ends the step. */
+void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg);
+void sinter_gpu_copy(SinterGpu *g, void *to, const void *from, size_t bytes);
+/* Until all that was enqueued has run: only for profiles. */
+void sinter_gpu_wait(SinterGpu *g);
+
 typedef struct SinterModel {
     const char *name, *target; /* "tinytales", "c avx512" */
     const char *spec_summary;  /* one line: "4 layers, d_model 256, ... int4/128" */
@@ -80,6 +108,7 @@ typedef struct SinterModel {
     int n_steps;
     int (*cpu_ok)(void);   /* 1 when this CPU has the instructions compiled in */
     const char *cpu_needs; /* "AVX-512F BW VL VNNI BF16" */
+    const SinterGpuProgram *gpu; /* NULL: runs on the CPU */
 } SinterModel;
 
 /* The generated source defines exactly this. */

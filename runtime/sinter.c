@@ -93,16 +93,50 @@ static SinterStatus make_input(Sinter *s)
     return SINTER_OK;
 }
 
+/* Memory that steps write and the host reads: what a GPU copies into is pinned. */
+static void *result_alloc(Sinter *s, size_t bytes)
+{
+    return s->gpu ? gpu_host_alloc(s->gpu, bytes, &s->error) : memory_map(bytes);
+}
+
+static void result_free(Sinter *s, void *p, size_t bytes)
+{
+    if (s->gpu)
+        gpu_host_free(s->gpu, p);
+    else
+        memory_unmap(p, bytes);
+}
+
+/* The GPU, and that there is room on it for everything this program will want. */
+static SinterStatus open_gpu(Sinter *s)
+{
+    const SinterModel *m = s->model;
+    if (!m->gpu)
+        return SINTER_OK;
+    size_t rows =
+        (size_t)(m->prefill.rows > decode_rows_max(m) ? m->prefill.rows : decode_rows_max(m));
+    size_t bytes = (size_t)m->weights_bytes + m->scratch_bytes +
+                   (size_t)s->max_sequences * m->kv_bytes + rows * (size_t)m->vocab * sizeof(float);
+    return gpu_open(&s->gpu, m, bytes, &s->error);
+}
+
+static SinterStatus make_gpu_buffers(Sinter *s)
+{
+    size_t input = s->input ? input_bytes(s) : 0;
+    return s->gpu ? gpu_make_buffers(s->gpu, s->rows_max, s->rows_max, input, &s->error)
+                  : SINTER_OK;
+}
+
 static SinterStatus make_buffers(Sinter *s)
 {
     const SinterModel *m = s->model;
     int rows = decode_rows_max(m);
     size_t vocab = (size_t)m->vocab;
     s->rows_max = m->prefill.rows > rows ? m->prefill.rows : rows;
-    s->scratch = memory_map(m->scratch_bytes);
+    s->scratch = memory_map(s->gpu ? 0 : m->scratch_bytes);
     s->tokens = memory_map(sizeof(int32_t) * (size_t)s->rows_max);
     s->pos = memory_map(sizeof(int32_t) * (size_t)s->rows_max);
-    s->batch_logits = memory_map(sizeof(float) * vocab * (size_t)rows);
+    s->batch_logits = result_alloc(s, sizeof(float) * vocab * (size_t)rows);
     s->sampler = sampler_create(m->vocab);
     if (s->scratch && s->tokens && s->pos && s->batch_logits && s->sampler)
         return SINTER_OK;
@@ -115,6 +149,11 @@ static SinterStatus load_weights(Sinter *s, const char *path, const SinterOption
     if (!path)
         return weights_random(&s->weights, s->model, (uint64_t)o->random_seed, s->pool, &s->error);
     return weights_open(&s->weights, s->model, path, !o->skip_checksums, s->pool, &s->error);
+}
+
+static SinterStatus load_gpu(Sinter *s)
+{
+    return s->gpu ? gpu_load(s->gpu, s->weights.data, s->weights.bytes, &s->error) : SINTER_OK;
 }
 
 static SinterStatus load_tokenizer(Sinter *s, const char *path)
@@ -145,14 +184,35 @@ SinterStatus sinter_open(Sinter **out, const char *weights_path, const SinterOpt
     if (!status)
         status = start_threads(s, o->threads);
     if (!status)
+        status = open_gpu(s);
+    if (!status)
         status = make_buffers(s);
     if (!status)
         status = make_input(s);
     if (!status)
+        status = make_gpu_buffers(s);
+    if (!status)
         status = load_weights(s, weights_path, o);
+    if (!status)
+        status = load_gpu(s);
     if (!status)
         status = load_tokenizer(s, weights_path);
     return status;
+}
+
+static uint8_t *cache_alloc(Sinter *s)
+{
+    size_t bytes = s->model->kv_bytes;
+    return s->gpu ? gpu_alloc(s->gpu, bytes, "caches", &s->error) : memory_map(bytes);
+}
+
+static void free_sequence(Sinter *s, SinterSequence *q)
+{
+    if (s->gpu)
+        gpu_free(s->gpu, q->kv);
+    else
+        memory_unmap(q->kv, s->model->kv_bytes);
+    result_free(s, q->logits, (size_t)s->model->vocab * sizeof(float));
 }
 
 void sinter_close(Sinter *s)
@@ -161,19 +221,18 @@ void sinter_close(Sinter *s)
         return;
     const SinterModel *m = s->model;
     size_t vocab = (size_t)m->vocab * sizeof(float);
-    for (int i = 0; i < s->n_sequences; i++) {
-        memory_unmap(s->sequence[i].kv, m->kv_bytes);
-        memory_unmap(s->sequence[i].logits, vocab);
-    }
-    memory_unmap(s->scratch, m->scratch_bytes);
+    for (int i = 0; i < s->n_sequences; i++)
+        free_sequence(s, &s->sequence[i]);
+    memory_unmap(s->scratch, s->gpu ? 0 : m->scratch_bytes);
     memory_unmap(s->tokens, sizeof(int32_t) * (size_t)s->rows_max);
     memory_unmap(s->pos, sizeof(int32_t) * (size_t)s->rows_max);
     memory_unmap(s->input, input_bytes(s));
-    memory_unmap(s->batch_logits, vocab * (size_t)decode_rows_max(m));
+    result_free(s, s->batch_logits, vocab * (size_t)decode_rows_max(m));
     memory_unmap(s->chunk_logits, vocab * (size_t)m->prefill.rows);
     sampler_destroy(s->sampler);
     tokenizer_close(s->tokenizer);
     weights_close(&s->weights);
+    gpu_close(s->gpu);
     pool_destroy(s->pool);
     free(s);
 }
@@ -257,11 +316,12 @@ SinterSequence *sinter_sequence(Sinter *s)
     }
     SinterSequence q = {.owner = s};
     size_t vocab = (size_t)s->model->vocab * sizeof(float);
-    q.kv = memory_map(s->model->kv_bytes);
-    q.logits = memory_map(vocab);
+    q.kv = cache_alloc(s);
+    q.logits = result_alloc(s, vocab);
     if (!q.kv || !q.logits) {
-        memory_unmap(q.kv, s->model->kv_bytes);
-        memory_unmap(q.logits, vocab);
+        free_sequence(s, &q);
+        if (s->gpu)
+            return NULL; /* the GPU has said why */
         message_set(&s->error, SINTER_ENVIRONMENT,
                     "no memory for the %.1f MB of caches of a sequence",
                     (double)s->model->kv_bytes / 1e6);
@@ -308,23 +368,34 @@ static void step_thread(void *arg, int thread)
     step->fn(&step->run, thread);
 }
 
+/* Rows of logits that a step leaves. */
+static int logit_rows(const Sinter *s, const SinterEntry *e, const SinterRun *run)
+{
+    if (e != &s->model->prefill || run->logits_wanted == SINTER_LOGITS_ALL)
+        return run->rows;
+    return run->logits_wanted == SINTER_LOGITS_LAST;
+}
+
 /* Runs an entry on what s->tokens and s->pos hold; run has kv, logits, rows and logits_wanted. */
-static void run_entry(Sinter *s, const SinterEntry *e, SinterRun run)
+static SinterStatus run_entry(Sinter *s, const SinterEntry *e, SinterRun run)
 {
     for (int i = run.rows; i < e->rows; i++) {
         s->tokens[i] = 0;
         s->pos[i] = -1;
     }
-    run.weights = s->weights.data;
-    run.scratch = s->scratch;
     run.tokens = s->tokens;
     run.pos = s->pos;
     run.input = s->input;
+    run.profile = s->profile;
+    if (s->gpu)
+        return gpu_step(s->gpu, e, &run, logit_rows(s, e, &run), &s->error);
+    run.weights = s->weights.data;
+    run.scratch = s->scratch;
     run.threads = pool_threads(s->pool);
     run.barrier = pool_barrier(s->pool);
-    run.profile = s->profile;
     Step step = {.run = run, .fn = e->fn};
     pool_run(s->pool, step_thread, &step);
+    return SINTER_OK;
 }
 
 const SinterEntry *engine_decode_entry(const Sinter *s, int n)
@@ -372,8 +443,8 @@ static SinterStatus check_ids(Sinter *s, const int32_t *ids, size_t n)
 }
 
 /* One id to each of n sequences, all checked. */
-static void decode(Sinter *s, const SinterEntry *e, SinterSequence *const *q, const int32_t *ids,
-                   int n)
+static SinterStatus decode(Sinter *s, const SinterEntry *e, SinterSequence *const *q,
+                           const int32_t *ids, int n)
 {
     SinterRun run = {.rows = n, .logits_wanted = SINTER_LOGITS_ALL};
     double positions = 0;
@@ -385,16 +456,18 @@ static void decode(Sinter *s, const SinterEntry *e, SinterSequence *const *q, co
         positions += q[i]->length;
     }
     run.logits = e->rows == 1 ? q[0]->logits : s->batch_logits;
-    run_entry(s, e, run);
+    SinterStatus status = run_entry(s, e, run);
     StepBytes b = engine_step_bytes(s, e);
     s->bytes_read += b.weights + b.kv_per_pos * positions / e->rows;
     size_t vocab = (size_t)s->model->vocab;
     for (int i = 0; i < n && e->rows > 1; i++)
         memcpy(q[i]->logits, s->batch_logits + (size_t)i * vocab, vocab * sizeof(float));
+    return status;
 }
 
 /* The next n <= prefill.rows ids of one sequence. */
-static void prefill(SinterSequence *q, const int32_t *ids, size_t n, int wanted, float *logits)
+static SinterStatus prefill(SinterSequence *q, const int32_t *ids, size_t n, int wanted,
+                            float *logits)
 {
     Sinter *s = q->owner;
     SinterRun run = {.rows = (int)n, .logits_wanted = wanted, .logits = logits};
@@ -403,7 +476,7 @@ static void prefill(SinterSequence *q, const int32_t *ids, size_t n, int wanted,
         s->tokens[i] = ids[i];
         s->pos[i] = q->length++;
     }
-    run_entry(s, &s->model->prefill, run);
+    return run_entry(s, &s->model->prefill, run);
 }
 
 /* Ids of a feed that go through one step: several by prefill, one by decode. */
@@ -415,13 +488,11 @@ static size_t chunk_size(const Sinter *s, size_t left)
     return left < (size_t)m->prefill.rows ? left : (size_t)m->prefill.rows;
 }
 
-static void feed_chunk(SinterSequence *q, const int32_t *ids, size_t n, int wanted, float *logits)
+static SinterStatus feed_chunk(SinterSequence *q, const int32_t *ids, size_t n, int wanted,
+                               float *logits)
 {
     const SinterEntry *e = n == 1 ? engine_decode_entry(q->owner, 1) : NULL;
-    if (e)
-        decode(q->owner, e, &q, ids, 1);
-    else
-        prefill(q, ids, n, wanted, logits);
+    return e ? decode(q->owner, e, &q, ids, 1) : prefill(q, ids, n, wanted, logits);
 }
 
 static void report_progress(const Sinter *s, size_t done, size_t total)
@@ -444,7 +515,9 @@ SinterStatus sinter_feed(SinterSequence *q, const int32_t *ids, size_t n)
     for (size_t at = 0, size; at < n; at += size) {
         size = chunk_size(q->owner, n - at);
         int wanted = at + size == n ? SINTER_LOGITS_LAST : SINTER_LOGITS_NONE;
-        feed_chunk(q, ids + at, size, wanted, q->logits);
+        status = feed_chunk(q, ids + at, size, wanted, q->logits);
+        if (status)
+            return status;
         report_progress(q->owner, at + size, n);
     }
     return SINTER_OK;
@@ -473,7 +546,9 @@ SinterStatus engine_feed_each(SinterSequence *q, const int32_t *ids, size_t n, E
         return status;
     for (size_t at = 0, size; at < n; at += size) {
         size = chunk_size(s, n - at);
-        feed_chunk(q, ids + at, size, SINTER_LOGITS_ALL, s->chunk_logits);
+        status = feed_chunk(q, ids + at, size, SINTER_LOGITS_ALL, s->chunk_logits);
+        if (status)
+            return status;
         const float *logits = s->chunk_logits;
         if (size == 1 && s->model->n_decode > 0)
             logits = q->logits;
@@ -560,8 +635,8 @@ SinterStatus sinter_step(SinterSequence *const *q, const int32_t *ids, int n)
         return status;
     const SinterEntry *e = engine_decode_entry(s, n);
     if (e)
-        decode(s, e, q, ids, n);
-    for (int i = 0; !e && i < n; i++)
-        feed_chunk(q[i], ids + i, 1, SINTER_LOGITS_LAST, q[i]->logits);
-    return SINTER_OK;
+        return decode(s, e, q, ids, n);
+    for (int i = 0; !status && i < n; i++)
+        status = feed_chunk(q[i], ids + i, 1, SINTER_LOGITS_LAST, q[i]->logits);
+    return status;
 }

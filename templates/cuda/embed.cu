@@ -1,6 +1,7 @@
 //# embed.cu - rows of a table by id; negative ids (unused rows) give zeros.
 ${launch("rows", 1, 256)}
-extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+extern "C" __global__ void __launch_bounds__(256)
+${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x, id = ids[t];

@@ -1,6 +1,7 @@
 //# map.cu - an expression over operands of the same rows, one thread to a column.
 ${launch(floor((COLS + 255) / 256), "rows", 256)}
-extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+extern "C" __global__ void __launch_bounds__(256)
+${name}(${params})
 {
     enum { COLS = ${COLS} };
     const int64_t t = blockIdx.y, n = blockIdx.x * 256 + threadIdx.x;

@@ -1,7 +1,8 @@
 //# matmul.cu - out = epilogue(x . w^T). A block takes R weight rows and TOKENS rows of x; its threads
 //# lie side by side along K, each with PER weights of every row in flight, and add up at the end.
 ${launch(floor((N + R / WAYS - 1) / floor(R / WAYS)), many ? "(rows + " + string(TOKENS - 1) + ") / " + string(TOKENS) : "1", 256)}
-extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+extern "C" __global__ void __launch_bounds__(256)
+${name}(${params})
 {
     enum { K = ${K}, N = ${N}, TOKENS = ${TOKENS}, R = ${R}, COLS = R / ${WAYS}, WARPS = 8 };
     //% if octets

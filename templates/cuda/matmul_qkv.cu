@@ -3,7 +3,8 @@
 //# RoPE and the append to the caches happen while they are in shared memory. Heads: HEADS of q,
 //# KV_HEADS of k, KV_HEADS of v.
 ${launch(floor(HEAD_DIM / WIDTH) * (HEADS + 2 * KV_HEADS), many ? "(rows + " + string(TOKENS - 1) + ") / " + string(TOKENS) : "1", 256)}
-extern "C" __global__ void __launch_bounds__(256) ${name}(${params})
+extern "C" __global__ void __launch_bounds__(256)
+${name}(${params})
 {
     enum { K = ${K}, HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     enum { TOKENS = ${TOKENS}, WIDTH = ${WIDTH}, R = ${R}, WARPS = 8, PARTS = HEAD_DIM / WIDTH };

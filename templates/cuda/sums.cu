@@ -34,10 +34,12 @@ for (int j = 0; j < TOKENS; j++) {
 //% end
 #pragma unroll
 for (int i = 0; i < R; i++) {
+    //% if octets == false || scaled || has("w_zero")
     const int64_t r = ${row_of_i};
+    //% end
     //% if octets && has("w_zero")
     const int zero = ${zero_element};
-    //% elif octets
+    //% elif octets && (w_type == "u4" || w_type == "i8")
     const int zero = ${ZERO};
     //% end
     //% if octets && codes_in == false

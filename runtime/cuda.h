@@ -1,0 +1,39 @@
+/* cuda.h - a GPU as the engine sees it: memory, weights on the device, steps.
+ *
+ * The driver is opened when a model for GPUs is opened (dlopen), never before: a program starts and
+ * explains itself on a machine without one. All errors are SINTER_ENVIRONMENT with a message. */
+#ifndef SINTER_CUDA_H
+#define SINTER_CUDA_H
+
+#include "message.h"
+#include "model.h"
+
+/* The first device (SINTER_DEVICE: its number), with the machine code made for it. `bytes`: what
+ * the caller is going to allocate, checked against what is free before anything is copied. */
+SinterStatus gpu_open(SinterGpu **out, const SinterModel *model, size_t bytes, Message *m);
+void gpu_close(SinterGpu *g);
+/* "NVIDIA H200, 139.8 GiB, driver 13.0" */
+const char *gpu_words(const SinterGpu *g);
+
+/* Device memory, zeroed; NULL with a message. Freed by gpu_free or gpu_close. */
+void *gpu_alloc(SinterGpu *g, size_t bytes, const char *what, Message *m);
+void gpu_free(SinterGpu *g, void *p);
+/* Host memory that the device reads and writes directly; NULL with a message. */
+void *gpu_host_alloc(SinterGpu *g, size_t bytes, Message *m);
+void gpu_host_free(SinterGpu *g, void *p);
+/* Copies the weights to the device through two pinned buffers, so that reading the file and the
+ * transfer overlap; gpu_weights is where they are. */
+SinterStatus gpu_load(SinterGpu *g, const uint8_t *data, size_t bytes, Message *m);
+
+/* Room for a step: tokens, positions, the table of caches, activations, logits. */
+SinterStatus gpu_make_buffers(SinterGpu *g, int rows_max, int logit_rows, size_t input_bytes,
+                              Message *m);
+/* One step on the device. `host` has tokens, pos, kv (device pointers), rows, logits (host memory,
+ * `logit_rows` rows are copied there; 0: none), input and profile. A decode entry is captured as a
+ * graph at its first step and replayed. */
+SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host, int logit_rows,
+                      Message *m);
+/* Bytes per second of a kernel-free read of device memory, measured by copying; 0 when it fails. */
+double gpu_bandwidth(SinterGpu *g);
+
+#endif
