@@ -262,7 +262,21 @@ static bool eval_int(TmplEnv *env, const Formula *f, int64_t *out)
     return true;
 }
 
+/* A loop that nobody meant ends with a message, not with the machine's memory. */
+enum { MAX_TURNS = 1 << 16, MAX_EXPANSION = 1 << 26 };
+
 static bool expand_list(TmplList l, TmplEnv *env, Buf *out);
+
+static bool check_length(const TmplNode *n, const TmplEnv *env, const Buf *out)
+{
+    if (env->turns > MAX_TURNS || out->len > MAX_EXPANSION) {
+        return diag_error(
+            env->ctx->diag, formula_span(n->b),
+            "the loops of the template take more than %d turns or give more than %d MB", MAX_TURNS,
+            MAX_EXPANSION >> 20);
+    }
+    return true;
+}
 
 static bool expand_for(const TmplNode *n, TmplEnv *env, Buf *out)
 {
@@ -273,7 +287,8 @@ static bool expand_for(const TmplNode *n, TmplEnv *env, Buf *out)
     size_t depth = env->var.n;
     for (int64_t i = from; i < to; i++) {
         set(env, n->var, formula_int(i));
-        if (!expand_list(n->body, env, out)) {
+        env->turns++;
+        if (!check_length(n, env, out) || !expand_list(n->body, env, out)) {
             return false;
         }
         env->var.n = depth;
@@ -354,5 +369,6 @@ static bool expand_list(TmplList l, TmplEnv *env, Buf *out)
 
 bool tmpl_expand(const Tmpl *t, TmplEnv *env, Buf *out)
 {
+    env->turns = 0;
     return expand_list(t->items, env, out);
 }

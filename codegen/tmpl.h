@@ -27,6 +27,7 @@ typedef struct TmplVar {
 typedef struct TmplEnv {
     Ctx *ctx;
     VEC(TmplVar) var; /* a later one of the same name hides the earlier */
+    int turns;        /* of all loops of the expansion that is under way */
     void *user;
     bool (*call)(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                  FormulaValue *out, bool *known);

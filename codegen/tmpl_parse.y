@@ -66,7 +66,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, Tmp
     yysymbol_kind_t expected[YYNTOKENS];
     int n = yypcontext_expected_tokens(context, expected, YYNTOKENS);
     Buf b = buf_create(p->ctx->arena);
-    buf_printf(&b, "unexpected %s", yysymbol_name(found));
+    buf_puts(&b, "unexpected ");
+    buf_puts(&b, yysymbol_name(found));
     const char *before = ", expected ";
     for (int i = 0; i < n; i++) {
         if (expected[i] == YYSYMBOL_TMPL_END_LINE || expected[i] == YYSYMBOL_TMPL_ELSE_LINE ||

@@ -79,6 +79,8 @@ static void test_errors(void **state)
     (void)state;
     check_error("a\nb ${nam}\n", "t.c:2:5: error: undefined name 'nam', did you mean 'name'?");
     check_error("${1 / 0}", "t.c:1:");
+    check_error("//% for i in 0..9223372036854775807\n//% end\n",
+                "t.c:1:17: error: the loops of the template take more than 65536 turns");
     check_error("${N + name}", "t.c:1:");
     check_error("${N", "t.c:1:1: error: unexpected a hole that is not closed");
     check_error("//% for i in 0..N\n", "expected //% end");
