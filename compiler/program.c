@@ -43,6 +43,14 @@ static bool check_sizes(const Program *p, int64_t batch)
     return true;
 }
 
+static bool wants_binary(const Program *p, bool *binary)
+{
+    const char *emit = p->c->o->emit ? p->c->o->emit : "binary";
+    *binary = strcmp(emit, "binary") == 0;
+    return *binary || strcmp(emit, "src") == 0 ||
+           diag_error(p->c->ctx->diag, nowhere, "--emit is binary or src, not '%s'", emit);
+}
+
 /* Decode of 1, 2, 4 ... sequences up to the batch, then one prefill chunk. The first module settles
  * the strategies that were left to the cost model, so that all phases read the same weights. */
 bool program_plan(Program *p, Compilation *c)
@@ -51,7 +59,8 @@ bool program_plan(Program *p, Compilation *c)
     const Options *o = c->o;
     int64_t batch = o->batch ? o->batch : IR_MAX_BATCH;
     int64_t chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
-    if (!check_sizes(p, batch)) {
+    bool binary = false;
+    if (!check_sizes(p, batch) || !wants_binary(p, &binary)) {
         return false;
     }
     for (int64_t t = 1;; t *= 2) {
@@ -224,14 +233,6 @@ bool program_pack_random(Program *p, const char *dir, uint64_t seed)
 
 /* ---- binary
  * -------------------------------------------------------------------------------------- */
-
-static bool wants_binary(const Program *p, bool *binary)
-{
-    const char *emit = p->c->o->emit ? p->c->o->emit : "binary";
-    *binary = strcmp(emit, "binary") == 0;
-    return *binary || strcmp(emit, "src") == 0 ||
-           diag_error(p->c->ctx->diag, nowhere, "--emit is binary or src, not '%s'", emit);
-}
 
 /* A compiler prefix when the target is not this machine's architecture. */
 static const char *cross_prefix(const Program *p)

@@ -305,13 +305,31 @@ static size_t plan_jobs(Ctx *ctx, const TextList *sources, const char *tmp, cons
     return n;
 }
 
-static bool finish_job(Ctx *ctx, Job *job, const char *cache)
+/* What to install when a compiler or linker has not found one of the runtime's libraries. */
+static bool explain_failure(Ctx *ctx, const BuildRequest *r, const char *output)
 {
-    bool ok = toolchain_wait(ctx, &job->child, NULL);
+    static const char *const libraries[] = {"pcre2", "utf8proc", "xxhash"};
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
+        if (strstr(output, libraries[i])) {
+            const char *suffix = r->cross ? ":arm64" : "";
+            return diag_env_error(ctx->diag,
+                                  "programs need PCRE2, utf8proc and xxHash%s: install "
+                                  "libpcre2-dev%s, libutf8proc-dev%s and libxxhash-dev, or use "
+                                  "--emit src and build with the Makefile elsewhere",
+                                  r->cross ? " for their CPU" : "", suffix, suffix);
+        }
+    }
+    return false;
+}
+
+static bool finish_job(Ctx *ctx, const BuildRequest *r, Job *job, const char *cache)
+{
+    const char *output = "";
+    bool ok = toolchain_wait(ctx, &job->child, &output);
     if (ok && !job->model) {
         keep_object(ctx, cache, job->object);
     }
-    return ok;
+    return ok || explain_failure(ctx, r, output);
 }
 
 /* As many compilers at once as there are cores. */
@@ -332,7 +350,7 @@ static bool compile_objects(Ctx *ctx, const char *cc, const BuildRequest *r,
             started += ok;
         }
         if (done < started) {
-            ok = finish_job(ctx, &jobs[done++], cache) && ok;
+            ok = finish_job(ctx, r, &jobs[done++], cache) && ok;
         }
     }
     return ok;
@@ -353,8 +371,9 @@ static bool link_result(Ctx *ctx, const char *cc, const BuildRequest *r, const T
         }
     }
     add_words(ctx, &argv, TOOLCHAIN_LIBS);
-    if (!toolchain_run(ctx, &argv, r->verbose, NULL)) {
-        return false;
+    const char *output = "";
+    if (!toolchain_run(ctx, &argv, r->verbose, &output)) {
+        return explain_failure(ctx, r, output);
     }
     const char *final = path_join(ctx->arena, r->dir, name);
     return rename(linked, final) == 0 ||
