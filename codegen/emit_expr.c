@@ -86,7 +86,8 @@ Str emit_value(const KernelText *k)
         return str_internf(s, "part0%spart1", binary_operator(k->expr->kind));
     }
     const char *text = expr_text(k, k->expr);
-    return k->lanes == 1 || has_vector(k->expr) ? str_intern(s, text) : str_internf(s, "vec_splat(%s)", text);
+    return k->lanes == 1 || has_vector(k->expr) ? str_intern(s, text)
+                                                : str_internf(s, "vec_splat(%s)", text);
 }
 
 static const char *load_suffix(DType t)
@@ -149,8 +150,10 @@ Str emit_leaves(const KernelText *k)
         }
     }
     if (in_parts(k)) {
-        buf_printf(&b, "const VecF part0 = %s;\n", expr_text(k, k->expr->a));
-        buf_printf(&b, "const VecF part1 = %s;\n", expr_text(k, k->expr->b));
+        buf_printf(&b, k->lanes == 1 ? "const float part" : "const VecF part0 = %s;\n",
+                   expr_text(k, k->expr->a));
+        buf_printf(&b, k->lanes == 1 ? "const float part" : "const VecF part1 = %s;\n",
+                   expr_text(k, k->expr->b));
     }
     return str_intern(ctx->strings, b.data);
 }

@@ -4,7 +4,8 @@
  * Weights stay in rows, as in the checkpoint: a thread loads 16 bytes of a row, a warp 512 that lie
  * together. Only gate and up alternate, 8 rows of one, 8 rows of the other, so that both
  * accumulators of a column are in one thread, on the plain path and in a tensor core's tile. A
- * thread of the GPU is what a vector lane is on a CPU, so that expressions are scalar: lanes = 1. */
+ * thread of the GPU is what a vector lane is on a CPU, so that expressions are scalar: lanes = 1.
+ */
 #include <string.h>
 
 #include "codegen/target.h"
