@@ -150,10 +150,9 @@ Str emit_leaves(const KernelText *k)
         }
     }
     if (in_parts(k)) {
-        buf_printf(&b, k->lanes == 1 ? "const float part" : "const VecF part0 = %s;\n",
-                   expr_text(k, k->expr->a));
-        buf_printf(&b, k->lanes == 1 ? "const float part" : "const VecF part1 = %s;\n",
-                   expr_text(k, k->expr->b));
+        const char *type = k->lanes == 1 ? "float" : "VecF";
+        buf_printf(&b, "const %s part0 = %s;\n", type, expr_text(k, k->expr->a));
+        buf_printf(&b, "const %s part1 = %s;\n", type, expr_text(k, k->expr->b));
     }
     return str_intern(ctx->strings, b.data);
 }
