@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MAX_ELEMENTS = 2048, MAX_OPS = 64 };
+enum { MAX_ELEMENTS = 8192, MAX_OPS = 64 };
 static const double allowed = 1e-7;
 
 /* splitmix64 of the value's name and the index: in [-1, 1) */
