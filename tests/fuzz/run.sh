@@ -5,6 +5,7 @@
 #   SINTER_FUZZ_SECONDS   seconds of random inputs for each target, default 5
 #   SINTER_FUZZ_SEED      default: the clock; printed with every result
 #   SINTER_FUZZ_KEEP      a folder for inputs that fail, default $SINTER_BUILD/../fuzz-failures
+#   SINTER_FUZZ_BIN       a folder of libFuzzer targets that are built already
 set -u
 
 cd "$(dirname "$0")/../.." || exit 2
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *d, size_t n) { return d && n ? 0
         clang -xc -fsanitize=fuzzer,address -o "$work/probe" - >"$log" 2>&1
 }
 
-# A file that the target needs is copied: libFuzzer adds what it finds to the first folder.
+# What libFuzzer finds goes into the first folder; the corpus in the tree stays as it is.
 run_libfuzzer()
 {
     dict=
@@ -41,7 +42,9 @@ run_replay()
     "$bin/fuzz_$1" "tests/fuzz/corpus/$1" "$seconds" "$seed" "$keep/$1-input"
 }
 
-if has_libfuzzer; then
+if [ -n "${SINTER_FUZZ_BIN:-}" ]; then
+    how=run_libfuzzer bin=$SINTER_FUZZ_BIN
+elif has_libfuzzer; then
     how=run_libfuzzer bin=$(pwd)/build/fuzz/bin
     if ! { cmake --preset fuzz && cmake --build --preset fuzz; } >"$log" 2>&1; then
         echo "not ok - the fuzz targets build"
