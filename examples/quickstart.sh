@@ -11,11 +11,13 @@ step "what sinter needs"
 sh tests/lib/prepare.sh
 
 step "building sinter (build/release)"
-cmake --preset release >build-quickstart.log 2>&1 && cmake --build --preset release >>build-quickstart.log 2>&1 || {
-    cat build-quickstart.log
+log=$(mktemp)
+{ cmake --preset release && cmake --build --preset release --target sinter; } >"$log" 2>&1 || {
+    cat "$log"
+    rm -f "$log"
     exit 2
 }
-rm -f build-quickstart.log
+rm -f "$log"
 
 out=build/tinytales
 step "compiling model_specs/tinytales.yaml into $out"
