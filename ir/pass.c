@@ -363,7 +363,9 @@ static bool run_list(Module *m, PassEnv *env, const char *list, const char *stop
 
 bool pass_run(Module *m, PassEnv *env, const char *list, const char *stop_after)
 {
-    if (stop_after != NULL && list == NULL && pass_find(stop_after) == NULL) {
+    bool is_rule = list != NULL && stop_after != NULL && env->rules != NULL &&
+                   ruleset_find(env->rules, stop_after) != NULL;
+    if (stop_after != NULL && pass_find(stop_after) == NULL && !is_rule) {
         return unknown_pass(env, stop_after);
     }
     if (list != NULL) {
