@@ -1,4 +1,5 @@
-/* dot.h - a module as a Graphviz graph: one cluster a function, constants in grey, matmuls filled. */
+/* dot.h - a module as a Graphviz graph: one cluster a function, constants in grey, matmuls filled.
+ */
 #ifndef SINTER_IR_DOT_H
 #define SINTER_IR_DOT_H
 
