@@ -11,6 +11,8 @@
  * dot_any */
 #include "codegen/emit_parts.h"
 
+#include "codegen/dot.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
@@ -332,6 +334,107 @@ static bool host_bytes(const Call *c)
     return text(c, "%lld", (long long)n);
 }
 
+/* A letter for each of the accumulators that take turns. */
+static const char *turn(const Call *c, int64_t u)
+{
+    static const char *const letters[] = {"a", "b", "c", "d"};
+    return c->k->kernel->config.unroll == 1 ? "" : letters[u];
+}
+
+/* "h" and "l" when x has two planes. */
+static const char *plane(const Call *c, int64_t p)
+{
+    bool two = dot_family(c->k->kernel->config.dot)->planes == 2;
+    return !two ? "" : p == 0 ? "h" : "l";
+}
+
+/* s(t, j, p, u): the sum of row t and tile j in plane p and turn u, "sum0_1ha". */
+static bool host_s(const Call *c)
+{
+    return text(c, "sum%lld_%lld%s%s", (long long)c->arg[0].i, (long long)c->arg[1].i,
+                plane(c, c->arg[2].i), turn(c, c->arg[3].i));
+}
+
+/* v(j, h, u): a vector of weights of tile j, half h of its columns. */
+static bool host_v(const Call *c)
+{
+    return text(c, "v%lld_%lld%s", (long long)c->arg[0].i, (long long)c->arg[1].i,
+                turn(c, c->arg[2].i));
+}
+
+/* x(t, h, p, u): what row t of x has for them. */
+static bool host_x(const Call *c)
+{
+    return text(c, "x%lld_%lld%s%s", (long long)c->arg[0].i, (long long)c->arg[1].i,
+                plane(c, c->arg[2].i), turn(c, c->arg[3].i));
+}
+
+/* total(t, j, p): the sum over turns. */
+static bool host_total(const Call *c)
+{
+    const char *s = arena_printf(c->ctx->arena, "sum%lld_%lld%s", (long long)c->arg[0].i,
+                                 (long long)c->arg[1].i, plane(c, c->arg[2].i));
+    int unroll = c->k->kernel->config.unroll;
+    if (unroll == 1) {
+        return text(c, "%s", s);
+    }
+    return unroll == 2 ? text(c, "(%sa + %sb)", s, s)
+                       : text(c, "((%sa + %sb) + (%sc + %sd))", s, s, s, s);
+}
+
+/* all(t, j, p): the sum of a group over signed weights. */
+static bool host_all(const Call *c)
+{
+    return text(c, "all%lld_%lld%s", (long long)c->arg[0].i, (long long)c->arg[1].i,
+                plane(c, c->arg[2].i));
+}
+
+/* more(t, p): the sum of x, which the unsigned weights of tile j have excess(j) times too often. */
+static bool host_more(const Call *c)
+{
+    return text(c, "more%lld%s", (long long)c->arg[0].i, plane(c, c->arg[1].i));
+}
+
+static bool host_excess(const Call *c)
+{
+    KernelText *k = c->k;
+    if (emit_find_param(k, "w_zero") != NULL) {
+        return text(c, "zero%lld", (long long)c->arg[0].i);
+    }
+    bool bytes = dot_family(k->kernel->config.dot)->bits == 8;
+    return text(c, "%lld", bytes ? 128LL : (long long)k->op->a.zero);
+}
+
+/* step(u): the step that accumulator u takes. */
+static bool host_step(const Call *c)
+{
+    long long u = (long long)c->arg[0].i;
+    return u == 0 ? text(c, "i") : text(c, "(i + %lld)", u);
+}
+
+/* packed_at(t, p, u, h): where plane p of row t of packed x holds half h of the columns of step(u).
+ */
+static bool host_packed_at(const Call *c)
+{
+    const DotFamily *family = dot_family(c->k->kernel->config.dot);
+    int64_t row = c->arg[0].i * (family->planes == 2 ? 2 : 1) + c->arg[1].i;
+    Buf b = buf_create(c->ctx->arena);
+    buf_puts(&b, "x + ");
+    if (row > 0) {
+        buf_printf(&b, row > 1 ? "%lld * stride + " : "stride + ", (long long)row);
+    }
+    if (c->arg[2].i > 0) {
+        buf_printf(&b, "(i + %lld)", (long long)c->arg[2].i);
+    } else {
+        buf_putc(&b, 'i');
+    }
+    buf_printf(&b, " * %d", family->bits > 0 ? 32 / family->bits : 2);
+    if (c->arg[3].i > 0) {
+        buf_puts(&b, " + 4");
+    }
+    return text(c, "%s", b.data);
+}
+
 static Str dot_name(const KernelText *k, int64_t tail)
 {
     const KernelConfig *cfg = &k->kernel->config;
@@ -343,6 +446,9 @@ static Str dot_name(const KernelText *k, int64_t tail)
     }
     Buf b = buf_create(k->emit->ctx->arena);
     buf_printf(&b, "dot_%s_%dx%d", cfg->dot, cfg->tokens, cfg->tiles);
+    if (cfg->unroll > 1) {
+        buf_printf(&b, "x%d", cfg->unroll);
+    }
     bool grouped = k->op->a.group > 0;
     const char *scaled = ws == NULL                ? ""
                          : columns_of(ws->ir) == 1 ? "_row"
@@ -357,28 +463,32 @@ static Str dot_name(const KernelText *k, int64_t tail)
     } else if (k->op->a.zero != 0) {
         buf_printf(&b, "_zero%lld", (long long)k->op->a.zero);
     }
-    if (tail > 0) {
+    if (tail > 0 && dot_family(cfg->dot)->pack == NULL) {
         buf_printf(&b, "_tail%lld", (long long)tail);
     }
     return str_intern(s, b.data);
-}
-
-static const char *dot_template(const char *family)
-{
-    return strncmp(family, "i8", 2) == 0   ? "dot_i8"
-           : strncmp(family, "u4", 2) == 0 ? "dot_u4"
-                                           : family;
 }
 
 /* Parameters of the register block, in the order in which dot_call passes them. */
 static Str dot_params(const KernelText *k, Str name, bool any)
 {
     Ctx *ctx = k->emit->ctx;
-    Str item[12];
+    Str item[14];
     size_t n = 0;
+    const DotFamily *family = dot_family(k->kernel->config.dot);
     item[n++] = "float *acc";
-    item[n++] = str_internf(ctx->strings, "%sx", emit_find_param(k, "x")->type);
-    item[n++] = "int64_t stride";
+    if (family->pack == NULL) {
+        item[n++] = str_internf(ctx->strings, "%sx", emit_find_param(k, "x")->type);
+        item[n++] = "int64_t stride";
+    } else if (family->planes == 0) {
+        item[n++] = "const uint16_t *x";
+    } else {
+        item[n++] = "const int8_t *x";
+        item[n++] = "const int32_t *x_sum";
+    }
+    if (family->planes == 2) {
+        item[n++] = "const float *x_unit";
+    }
     item[n++] = str_internf(ctx->strings, "%sw", emit_find_param(k, "w")->type);
     item[n++] = "int64_t tile";
     if (!any) {
@@ -409,7 +519,13 @@ static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tai
     tmpl_set_string(env, "params", dot_params(k, name, any));
     tmpl_set_int(env, "MT", cfg->tokens);
     tmpl_set_int(env, "NT", cfg->tiles);
+    tmpl_set_int(env, "U", cfg->unroll);
     tmpl_set_int(env, "LANES", k->lanes);
+    const DotFamily *family = dot_family(cfg->dot);
+    tmpl_set_int(env, "BITS", family->bits);
+    tmpl_set_int(env, "PLANES", family->planes);
+    tmpl_set_int(env, "COLUMNS", family->bits > 0 ? 32 / family->bits : 2);
+    tmpl_set_string(env, "rows_of_x", family->planes == 2 ? "2 rows" : "a row");
     tmpl_set_int(env, "tail", tail);
     tmpl_set_string(env, "k_tail", arena_printf(k->emit->ctx->arena, "K - %lld", (long long)tail));
     tmpl_set_int(env, "K", columns);
@@ -440,10 +556,7 @@ static bool make_dot(KernelText *k, Str name, int64_t tail)
     if (have_dot(e, name)) {
         return true;
     }
-    const char *family = dot_template(k->kernel->config.dot);
-    const char *file =
-        strncmp(family, "dot_", 4) == 0 ? family : arena_printf(e->ctx->arena, "dot_%s", family);
-    const Tmpl *t = emit_template(e, file);
+    const Tmpl *t = emit_template(e, dot_family(k->kernel->config.dot)->template);
     TmplEnv env = {.ctx = e->ctx, .user = k, .call = emit_host_call};
     set_dot_env(k, &env, name, tail);
     Buf b = buf_create(e->ctx->arena);
@@ -453,6 +566,110 @@ static bool make_dot(KernelText *k, Str name, int64_t tail)
     EmittedDot dot = {.name = name, .text = str_intern(e->ctx->strings, b.data)};
     vec_push(e->ctx->arena, &e->dots, dot);
     return true;
+}
+
+/* ---- packed rows of x ------------------------------------------------------------------------ */
+
+static int64_t groups_of(const KernelText *k)
+{
+    return k->op->a.group > 0 ? columns_of(emit_find_param(k, "w")->ir) / k->op->a.group : 1;
+}
+
+/* Columns of a packed row: whole steps of a weight tile. */
+static int64_t packed_width(const KernelText *k)
+{
+    const Type *w = emit_find_param(k, "w")->ir;
+    int64_t step = k->emit->plan->target->tile[w->dtype].cols;
+    return (columns_of(w) + step - 1) / step * step;
+}
+
+Str emit_packed_rows(const KernelText *k)
+{
+    const KernelConfig *cfg = &k->kernel->config;
+    const DotFamily *family = dot_family(cfg->dot);
+    StrTable *s = k->emit->ctx->strings;
+    long long rows = (long long)cfg->block_rows, width = (long long)packed_width(k);
+    if (family->planes == 0) {
+        return str_internf(s, "uint16_t x_pairs[%lld] __attribute__((aligned(64)));", rows * width);
+    }
+    Buf b = buf_create(k->emit->ctx->arena);
+    buf_printf(&b, "int8_t x_codes[%lld] __attribute__((aligned(64)));\n",
+               rows * width * family->planes);
+    buf_printf(&b, "int32_t x_sum[%lld];\n", rows * groups_of(k) * family->planes);
+    if (family->planes == 2) {
+        buf_printf(&b, "float x_unit[%lld];\n", rows);
+    }
+    return str_intern(s, b.data);
+}
+
+/* Parameters of the function that packs, by family. */
+static const char *pack_params(const DotFamily *family)
+{
+    return family->planes == 0   ? "uint16_t *x_pairs, const float *x"
+           : family->planes == 1 ? "int8_t *x_codes, int32_t *x_sum, const int8_t *x"
+                                 : "int8_t *x_codes, int32_t *x_sum, float *x_unit, const float *x";
+}
+
+static Str pack_name(const KernelText *k)
+{
+    const DotFamily *family = dot_family(k->kernel->config.dot);
+    long long columns = (long long)columns_of(emit_find_param(k, "w")->ir);
+    long long groups = (long long)groups_of(k);
+    Buf b = buf_create(k->emit->ctx->arena);
+    buf_printf(&b, "pack_%s_%lld", family->name, columns);
+    if (family->planes > 0 && groups > 1) {
+        buf_printf(&b, "_by_%lld", columns / groups);
+    }
+    return str_intern(k->emit->ctx->strings, b.data);
+}
+
+static bool make_pack(KernelText *k, Str name)
+{
+    Emit *e = k->emit;
+    if (have_dot(e, name)) {
+        return true;
+    }
+    const DotFamily *family = dot_family(k->kernel->config.dot);
+    StrTable *s = e->ctx->strings;
+    Str item[] = {str_intern(s, pack_params(family)), str_intern(s, "int64_t stride"),
+                  str_intern(s, "int64_t rows"), str_intern(s, "int block")};
+    Buf params = buf_create(e->ctx->arena);
+    emit_wrapped(&params, "", item, 4, (int)strlen("static void (") + (int)strlen(name), ")");
+    params.data[--params.len] = '\0'; /* the template closes the list */
+    TmplEnv env = {.ctx = e->ctx, .user = k, .call = emit_host_call};
+    tmpl_set_string(&env, "name", name);
+    tmpl_set_string(&env, "params", params.data);
+    tmpl_set_int(&env, "K", columns_of(emit_find_param(k, "w")->ir));
+    tmpl_set_int(&env, "WIDTH", packed_width(k));
+    tmpl_set_int(&env, "PLANES", family->planes);
+    tmpl_set_int(&env, "GROUPS", groups_of(k));
+    const Tmpl *t = emit_template(e, family->pack);
+    Buf b = buf_create(e->ctx->arena);
+    if (t == NULL || !tmpl_expand(t, &env, &b)) {
+        return false;
+    }
+    EmittedDot pack = {.name = name, .text = str_intern(e->ctx->strings, b.data)};
+    vec_push(e->ctx->arena, &e->dots, pack);
+    return true;
+}
+
+/* pack(first, rows): packs these rows of x, and empty ones that fill the last block of TOKENS. */
+static bool host_pack(const Call *c)
+{
+    KernelText *k = c->k;
+    Str name = pack_name(k);
+    if (!make_pack(k, name)) {
+        return false;
+    }
+    const DotFamily *family = dot_family(k->kernel->config.dot);
+    const char *to = family->planes == 0   ? "x_pairs"
+                     : family->planes == 1 ? "x_codes, x_sum"
+                                           : "x_codes, x_sum, x_unit";
+    const char *first = str_arg(c, 0), *rows = str_arg(c, 1);
+    long long stride = (long long)emit_find_param(k, "x")->stride;
+    const char *from =
+        strcmp(first, "0") == 0 ? "x" : arena_printf(c->ctx->arena, "x + %s * %lld", first, stride);
+    return text(c, "%s(%s, %s, %lld, %s, TOKENS);", name, to, from, stride, rows);
 }
 
 /* dot("acc", t0, tile): the call; its function is made on the way. */
@@ -470,14 +687,28 @@ static bool host_dot(const Call *c)
     }
     const char *t0 = str_arg(c, 1);
     bool first = strcmp(t0, "0") == 0;
-    Str item[12];
+    Str item[14];
     size_t n = 0;
     StrTable *s = c->ctx->strings;
     item[n++] = str_intern(s, str_arg(c, 0));
-    item[n++] = first
-                    ? x->name
-                    : str_internf(s, "%s + %s * %lld", x->name, factor(c, 1), (long long)x->stride);
-    item[n++] = str_internf(s, "%lld", (long long)x->stride);
+    const DotFamily *family = dot_family(k->kernel->config.dot);
+    long long width = (long long)packed_width(k) * (family->planes == 2 ? 2 : 1);
+    if (family->pack == NULL) {
+        long long stride = (long long)x->stride;
+        item[n++] =
+            first ? x->name : str_internf(s, "%s + %s * %lld", x->name, factor(c, 1), stride);
+        item[n++] = str_internf(s, "%lld", stride);
+    } else {
+        const char *rows = family->planes == 0 ? "x_pairs" : "x_codes";
+        item[n++] = first ? rows : str_internf(s, "%s + (%s - b0) * %lld", rows, t0, width);
+    }
+    if (family->planes > 0) {
+        long long sums = (long long)groups_of(k) * family->planes;
+        item[n++] = first ? "x_sum" : str_internf(s, "x_sum + (%s - b0) * %lld", t0, sums);
+    }
+    if (family->planes == 2) {
+        item[n++] = first ? "x_unit" : str_internf(s, "x_unit + (%s - b0)", t0);
+    }
     item[n++] = w->name;
     item[n++] = str_intern(s, str_arg(c, 2));
     if (!any) {
@@ -594,6 +825,16 @@ static const struct HostFunction {
     {"id", 2, host_id},
     {"k_more", 2, host_k_more},
     {"bytes", 2, host_bytes},
+    {"s", 4, host_s},
+    {"v", 3, host_v},
+    {"x", 4, host_x},
+    {"total", 3, host_total},
+    {"all", 3, host_all},
+    {"more", 2, host_more},
+    {"excess", 1, host_excess},
+    {"step", 1, host_step},
+    {"packed_at", 4, host_packed_at},
+    {"pack", 2, host_pack},
     {"dot", 3, host_dot},
     {"accs", 3, host_accs},
     {"store", 3, host_store},

@@ -4,6 +4,8 @@
  * values. Pointers to activations are to the first row; a split part is a pointer into the row. */
 #include "codegen/emit_parts.h"
 
+#include "codegen/dot.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -41,13 +43,14 @@ const char *emit_ctype(DType t)
 static bool reserved(const char *s)
 {
     static const char *const words[] = {
-        "acc",   "run",    "rows",   "thread", "threads", "kv",     "w",      "i",    "j",
-        "k",     "n",      "t",      "t0",     "t_end",   "left",   "unit",   "out",  "slice",
-        "end",   "to",     "from",   "float",  "int",     "double", "for",    "if",   "else",
-        "do",    "return", "char",   "long",   "short",   "const",  "static", "void", "while",
-        "case",  "break",  "switch", "enum",   "goto",    "struct", "union",  "auto", "inline",
-        "clock", "lap",    "head",   "tile",   "first",   "K",      "N",      "DIM",  "COLS",
-        "UNIT",  "UNITS",  "tiles",  "x",      "pos",     "row",
+        "acc",   "run",    "rows",  "thread", "threads", "kv",      "w",      "i",
+        "j",     "k",      "n",     "t",      "t0",      "t_end",   "left",   "unit",
+        "out",   "slice",  "end",   "to",     "from",    "float",   "int",    "double",
+        "for",   "if",     "else",  "do",     "return",  "char",    "long",   "short",
+        "const", "static", "void",  "while",  "case",    "break",   "switch", "enum",
+        "goto",  "struct", "union", "auto",   "inline",  "clock",   "lap",    "head",
+        "tile",  "first",  "K",     "N",      "DIM",     "COLS",    "UNIT",   "UNITS",
+        "tiles", "x",      "pos",   "row",    "x_pairs", "x_codes", "x_sum",  "x_unit",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(words[i], s) == 0) {
@@ -387,8 +390,13 @@ static void setup_matmul_common(KernelText *k, int first_scale)
     add_slot(k, first_scale + 2, "x_scale");
     k->expr = k->op->expr;
     set_int(k, "K", columns_of(value_of(k, k->op->in[MATMUL_W])->type));
-    set_int(k, "MT", k->kernel->config.tokens);
-    set_int(k, "NT", k->kernel->config.tiles);
+    const KernelConfig *cfg = &k->kernel->config;
+    set_int(k, "MT", cfg->tokens);
+    set_int(k, "NT", cfg->tiles);
+    set_int(k, "BLOCK", cfg->block_rows);
+    bool packs = cfg->dot != NULL && dot_family(cfg->dot)->pack != NULL;
+    tmpl_set_bool(&k->env, "packs", packs);
+    tmpl_set_string(&k->env, "packed_rows", packs ? emit_packed_rows(k) : "");
 }
 
 static void setup_matmul(KernelText *k)

@@ -91,6 +91,9 @@ void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int inden
 /* A float literal: 1e-05f. */
 Str emit_f32(Ctx *ctx, double x);
 
+/* Declarations of the packed rows of x that the kernel's register block reads, if it does. */
+Str emit_packed_rows(const KernelText *k);
+
 /* Functions of templates (FormulaEnv.call); user = KernelText. */
 bool emit_host_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                     FormulaValue *out, bool *known);

@@ -58,6 +58,8 @@ typedef struct KernelConfig {
     const char *variant;  /* file of a kernel made for this case, same parameters; NULL: template */
     const char *dot;      /* matmul: family of the register block, NULL otherwise */
     int tokens, tiles;    /* matmul: rows and tiles in a register block */
+    int unroll;           /* matmul: accumulators that take turns */
+    int64_t block_rows;   /* matmul: rows of x that are packed, or kept in cache, at once */
     int ways;             /* matmul: 2 when gate and up rows alternate */
     int64_t units;        /* matmul: blocks of `tiles` tiles, shared out to threads */
     bool per_phase;       /* its text depends on T */

@@ -1,13 +1,10 @@
 /* select.c - picks the kernel of an operator: the first line of kernels.def that fits, then the
- * size of its register block.
- *
- * A matmul block is `tokens` rows of x by `tiles` tiles of weight rows, all accumulators in vector
- * registers. Decode takes all T rows at once, so that every weight is read once; prefill takes 8.
- */
+ * family and size of its register block (dot.h). */
 #include "codegen/select.h"
 
 #include <string.h>
 
+#include "codegen/dot.h"
 #include "ir/slots.h"
 
 typedef struct Choice {
@@ -78,20 +75,21 @@ static const KernelDef kernel_defs[] = {
 
 /* ---- matmul: the register block -------------------------------------------------------------- */
 
-static const char *dot_family(const Choice *c)
+/* Dot products need x packed: where the target has them, and x has no more bits than they keep. */
+static const char *family_name(const Choice *c)
 {
-    DType w = type_in(c, MATMUL_W)->dtype;
-    bool codes_in = type_in(c, MATMUL_X)->dtype == DT_I8;
+    DType w = type_in(c, MATMUL_W)->dtype, x = type_in(c, MATMUL_X)->dtype;
+    bool dots = c->target->isa->vnni;
     if (!tiled_weights(c)) {
         return "any";
     }
     if (w == DT_I8) {
-        return codes_in ? "i8i8" : "i8";
+        return x == DT_I8 ? "i8i8" : dots && x != DT_F32 ? "i8planes" : "i8";
     }
     if (w == DT_U4) {
-        return codes_in ? "u4i8" : "u4";
+        return x == DT_I8 ? "u4i8" : dots && x != DT_F32 ? "u4planes" : "u4";
     }
-    return dtype_name(w);
+    return w == DT_BF16 && x == DT_BF16 && dots ? "pairs" : dtype_name(w);
 }
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -99,27 +97,20 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-enum { PREFILL_TOKENS = 8, MIN_UNITS = 8 };
-
-/* The most tiles that divide the number of tiles, fit the registers and leave work for threads. */
-static int tiles_in_block(const Choice *c, int tokens, int ways, int64_t n_tiles)
+static DotBlock matmul_block(const Choice *c, const KernelConfig *cfg, int64_t n_tiles)
 {
-    int room = c->target->isa->registers / 2 / tokens;
-    int tiles = 4;
-    while (tiles > ways && (tiles > room || n_tiles % tiles != 0 || n_tiles / tiles < MIN_UNITS)) {
-        tiles /= 2;
-    }
-    return tiles;
-}
-
-static int tokens_in_block(const Choice *c)
-{
-    int t = c->module->tokens;
-    int most = c->target->isa->registers < 32 ? PREFILL_TOKENS / 2 : PREFILL_TOKENS;
-    while (t % most != 0 || (most > t)) {
-        most /= 2;
-    }
-    return c->module->phase == PHASE_PREFILL || t > PREFILL_TOKENS ? most : t;
+    const Type *w = type_in(c, MATMUL_W);
+    Layout tile = c->target->tile[w->dtype];
+    int64_t group = c->op->a.group > 0 ? c->op->a.group : w->dim[1];
+    DotShape shape = {.isa = c->target->isa,
+                      .rows = c->module->tokens,
+                      .columns = w->dim[1],
+                      .tiles = n_tiles,
+                      .steps = ceil_div(group, tile.cols),
+                      .column_bits = 32 / tile.cols,
+                      .ways = cfg->ways,
+                      .grouped = c->op->a.group > 0};
+    return dot_block(dot_family(cfg->dot), &shape);
 }
 
 static void configure_matmul(const Choice *c, Kernel *k)
@@ -127,13 +118,16 @@ static void configure_matmul(const Choice *c, Kernel *k)
     int lanes = c->target->isa->lanes;
     const Type *w = type_in(c, MATMUL_W), *y = c->func->value[c->op->out[0]].type;
     KernelConfig *cfg = &k->config;
-    cfg->dot = dot_family(c);
+    cfg->dot = family_name(c);
     cfg->ways = c->op->a.interleave > 0 ? 2 : 1;
-    cfg->tokens = tokens_in_block(c);
     cfg->per_phase = true;
     int64_t columns = c->op->kind == OP_MATMUL_QKV ? w->dim[0] : y->dim[y->rank - 1];
     int64_t n_tiles = ceil_div(columns, lanes) * cfg->ways;
-    cfg->tiles = tiles_in_block(c, cfg->tokens, cfg->ways, n_tiles);
+    DotBlock block = matmul_block(c, cfg, n_tiles);
+    cfg->tokens = block.tokens;
+    cfg->tiles = block.tiles;
+    cfg->unroll = block.unroll;
+    cfg->block_rows = block.rows;
     cfg->units = n_tiles / cfg->tiles;
     k->split = (SplitBy){SPLIT_COLS, lanes * cfg->tiles / cfg->ways, cfg->units};
 }

@@ -279,13 +279,26 @@ static inline VecF vec_fma(VecF a, VecF b, VecF c)
 }
 
 //% end
-//% if used("word_of")
-/* n codes as one 32-bit word, zeros behind. */
-static inline int32_t word_of(const int8_t *p, size_t n)
+//% if used("word_at")
+/* 4 codes, or a pair of bf16, as they lie. */
+static inline int32_t word_at(const void *p)
 {
-    int32_t word = 0;
-    memcpy(&word, p, n);
+    int32_t word;
+    memcpy(&word, p, sizeof word);
     return word;
+}
+
+//% end
+//% if used("vec_dot_bf16")
+/* sum + the products of 2 bf16 of a with 2 of b, in each 32-bit lane. */
+static inline VecF vec_dot_bf16(VecF sum, VecI a, VecI b)
+{
+    //% if vnni
+    return (VecF)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+    //% else
+    sum = vec_fma((VecF)(a << 16), (VecF)(b << 16), sum);
+    return vec_fma((VecF)(a & -0x10000), (VecF)(b & -0x10000), sum);
+    //% end
 }
 
 //% end
@@ -294,7 +307,16 @@ static inline int32_t word_of(const int8_t *p, size_t n)
 static inline VecI vec_dot_u8s8(VecI sum, VecI a, VecI b)
 {
     //% if vnni
-    return (VecI)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+    /* Not the intrinsic: gcc 12 keeps copies of sums around it and spills a register block. */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+    //% elif avx2
+    /* Even and odd bytes apart: sums of two 16-bit products fit, those of vpmaddubsw would not. */
+    const __m256i x = (__m256i)a, y = (__m256i)b, low = _mm256_set1_epi16(0xff);
+    const __m256i y_even = _mm256_srai_epi16(_mm256_slli_epi16(y, 8), 8);
+    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(x, low), y_even);
+    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(y, 8));
+    return sum + (VecI)_mm256_add_epi32(even, odd);
     //% else
     //% for c in 0..4
     sum += (a >> ${8 * c} & 0xff) * (b << ${24 - 8 * c} >> 24);
@@ -513,6 +535,34 @@ static inline float quantize_row(int8_t *code, const float *x, int64_t n)
         code[i] = (int8_t)(int32_t)(bits_of_float(shifted) - 0x4b400000);
     }
     return scale;
+}
+
+//% end
+//% if used("split_row")
+/* x = unit * (128 * high + low) to the nearest, ties to even, with |high| <= 127 and low in
+ * -64..63. Returns unit = max |x| / 16256. */
+static inline float split_row(int8_t *high, int8_t *low, const float *x, int64_t n)
+{
+    const float unit = largest_of(x, n) / 16256, factor = unit > 0 ? 1 / unit : 0;
+    for (int64_t i = 0; i < n; i++) {
+        /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
+        const uint32_t shifted = bits_of_float(x[i] * factor + 0x1.8p23f);
+        const int32_t code = (int32_t)(shifted - 0x4b400000), rounded = (code + 64) >> 7;
+        high[i] = (int8_t)rounded;
+        low[i] = (int8_t)(code - rounded * 128);
+    }
+    return unit;
+}
+
+//% end
+//% if used("sum_of_codes")
+static inline int32_t sum_of_codes(const int8_t *code, int64_t n)
+{
+    int32_t sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        sum += code[i];
+    }
+    return sum;
 }
 
 //% end

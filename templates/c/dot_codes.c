@@ -1,0 +1,99 @@
+//# dot_codes.c - register block for int8 or 4-bit weights and rows of x packed as int8 codes; the
+//# sums of a group are exact in int32. BITS = 8: tiles of LANES rows x 4 columns; 4: LANES rows x 8
+//# columns, the low nibbles of a 32-bit lane are columns 0..3, the high ones columns 4..7.
+//#   The multiplier takes unsigned weights. What they have too much, times the sum of x, is taken
+//# away at the end of a group: once for a sum, not for each product.
+//#   PLANES = 2: x is 15 bits wide, 128 * plane 0 + plane 1 (pack_codes.c says why). U accumulators
+//# take turns, see dot_pairs.c.
+/* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j); x, x_sum:
+ * ${rows_of_x} of codes for each t, and their sums in each group. */
+static void ${name}(${params})
+{
+    //% if grouped
+    const int64_t groups = K / group, steps = group / ${COLUMNS};
+    //% else
+    const int64_t groups = 1, steps = (K + ${COLUMNS - 1}) / ${COLUMNS};
+    //% end
+    //% if MT * PLANES > 1
+    const int64_t stride = groups * steps * ${COLUMNS};
+    //% end
+    //% for j in 0..NT
+    const uint8_t *w${j} = (const uint8_t *)w + (tile + ${j}) * groups * steps * 4 * LANES;
+    //% end
+    //% if BITS == 8
+    const VecI flip = veci_splat((int32_t)0x80808080); /* signed to unsigned: plus 128 */
+    //% end
+    //% for t in 0..MT
+    //% for j in 0..NT
+    VecF acc${id(t, j)} = {0};
+    //% end
+    //% end
+    for (int64_t g = 0; g < groups; g++) {
+        //% for t in 0..MT
+        //% for j in 0..NT
+        //% for p in 0..PLANES
+        //% for u in 0..U
+        VecI ${s(t, j, p, u)} = {0};
+        //% end
+        //% end
+        //% end
+        //% end
+        for (int64_t i = g * steps; i < (g + 1) * steps; i += ${U}) {
+            //% for u in 0..U
+            //% for j in 0..NT
+            //% if BITS == 8
+            const VecI ${v(j, 0, u)} = veci_load(w${j} + ${step(u)} * 4 * LANES) ^ flip;
+            //% else
+            const VecI q${v(j, 0, u)} = veci_load(w${j} + ${step(u)} * 4 * LANES);
+            const VecI ${v(j, 0, u)} = q${v(j, 0, u)} & 0x0f0f0f0f;
+            const VecI ${v(j, 1, u)} = q${v(j, 0, u)} >> 4 & 0x0f0f0f0f;
+            //% end
+            //% end
+            //% for h in 0..COLUMNS / 4
+            //% for t in 0..MT
+            //% for p in 0..PLANES
+            const VecI ${x(t, h, p, u)} = veci_splat(word_at(${packed_at(t, p, u, h)}));
+            //% for j in 0..NT
+            ${s(t, j, p, u)} = vec_dot_u8s8(${s(t, j, p, u)}, ${v(j, h, u)}, ${x(t, h, p, u)});
+            //% end
+            //% end
+            //% end
+            //% end
+            //% end
+        }
+        //% for j in 0..NT
+        //% if w_zeros
+        const VecI zero${j} = ${zeros("w_zero", "tile + " + string(j))};
+        //% end
+        //% if w_scaled
+        const VecF scale${j} = ${scales("w_scale", "tile + " + string(j))};
+        //% end
+        //% end
+        //% for t in 0..MT
+        //% for p in 0..PLANES
+        const VecI ${more(t, p)} = veci_splat(x_sum[${t * PLANES + p} * groups + g]);
+        //% end
+        //% for j in 0..NT
+        //% for p in 0..PLANES
+        const VecI ${all(t, j, p)} = ${total(t, j, p)} - ${more(t, p)} * ${excess(j)};
+        //% end
+        //% if PLANES == 2
+        const VecF high${id(t, j)} = vec_of_int(${all(t, j, 0)}) * 128.0f;
+        const VecF f${id(t, j)} = high${id(t, j)} + vec_of_int(${all(t, j, 1)});
+        //% else
+        const VecF f${id(t, j)} = vec_of_int(${all(t, j, 0)});
+        //% end
+        acc${id(t, j)} += f${id(t, j) + factors(t, j)};
+        //% end
+        //% end
+    }
+    //% for t in 0..MT
+    //% for j in 0..NT
+    //% if PLANES == 2
+    vec_store(acc + ${t * NT + j} * LANES, acc${id(t, j)} * x_unit[${t}]);
+    //% else
+    vec_store(acc + ${t * NT + j} * LANES, acc${id(t, j)});
+    //% end
+    //% end
+    //% end
+}
