@@ -20,7 +20,7 @@
 #include "compiler/toolchain.h"
 #include "runtime/weights_format.h"
 
-enum { DEFAULT_CHUNK = 128 };
+enum { DEFAULT_CHUNK = 128, GPU_CHUNK = 512 };
 
 static const Span nowhere = {0, 0};
 
@@ -58,7 +58,7 @@ bool program_plan(Program *p, Compilation *c)
     *p = (Program){.c = c};
     const Options *o = c->o;
     int64_t batch = o->batch ? o->batch : IR_MAX_BATCH;
-    int64_t chunk = o->chunk ? o->chunk : DEFAULT_CHUNK;
+    int64_t chunk = o->chunk ? o->chunk : c->target->gpu ? GPU_CHUNK : DEFAULT_CHUNK;
     bool binary = false;
     if (!check_sizes(p, batch) || !wants_binary(p, &binary)) {
         return false;
@@ -155,11 +155,14 @@ static bool write_makefile(const Program *p, const char *dir)
     buf_printf(&b, "# Builds %s without sinter: make [CC=...]\n", name);
     buf_printf(&b, "CFLAGS = %s\n", TOOLCHAIN_CFLAGS);
     buf_printf(&b, "LDLIBS = %s\n", TOOLCHAIN_LIBS);
-    buf_printf(&b, "MODEL_CFLAGS = %s\n\n", p->c->target->isa->flags);
-    buf_printf(&b,
-               "%s: %s.o $(patsubst %%.c,%%.o,$(wildcard runtime/*.c))\n"
-               "\t$(CC) -s -Wl,--gc-sections -o $@ $^ $(LDLIBS)\n\n",
-               name, name);
+    buf_printf(&b, "MODEL_CFLAGS = %s\n", p->c->target->isa->flags);
+    buf_puts(&b, "RUNTIME = $(patsubst %.c,%.o,$(wildcard runtime/*.c))\n\n");
+    buf_printf(&b, "all: %s lib%s.so\n\n", name, name);
+    buf_printf(&b, "%s: %s.o $(RUNTIME)\n", name, name);
+    buf_puts(&b, "\t$(CC) -s -Wl,--gc-sections -o $@ $^ $(LDLIBS)\n\n");
+    buf_printf(&b, "lib%s.so: %s.o $(filter-out runtime/main.o,$(RUNTIME))\n", name, name);
+    buf_puts(&b, "\t$(CC) -shared -s -Wl,--gc-sections -o $@ $^ $(LDLIBS)\n\n");
+    buf_printf(&b, "clean:\n\trm -f *.o runtime/*.o %s lib%s.so\n\n", name, name);
     buf_printf(&b, "%s.o: CFLAGS += $(MODEL_CFLAGS)\n", name);
     for (int i = 0; i < p->c->target->n_arch; i++) {
         const char *arch = p->c->target->arch[i];
@@ -167,7 +170,7 @@ static bool write_makefile(const Program *p, const char *dir)
                    name);
         buf_printf(&b, "\tnvcc -cubin -arch=%s -O3 --std=c++17 -o $@ $<\n", arch);
     }
-    buf_puts(&b, "%.o: %.c\n\t$(CC) $(CFLAGS) -Iruntime -c $< -o $@\n");
+    buf_puts(&b, "%.o: %.c\n\t$(CC) $(CFLAGS) -Iruntime -c $< -o $@\n\n.PHONY: all clean\n");
     return file_write_again(p->c->ctx->diag, path_join(p->c->ctx->arena, dir, "Makefile"), b.data,
                             b.len);
 }

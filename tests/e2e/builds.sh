@@ -109,15 +109,29 @@ fi
 
 by_make()
 {
-    make -s -C "$work/portable" clean >/dev/null 2>&1
-    rm -f "$work/portable/tinytales" "$work/portable/tinytales.o"
-    make -s -j2 -C "$work/portable" && greedy generate "$work/portable/tinytales"
+    make -s -C "$work/portable" clean && make -s -j2 -C "$work/portable" &&
+        greedy generate "$work/portable/tinytales" &&
+        nm -D --defined-only "$work/portable/libtinytales.so" | grep -q ' sinter_open$'
 }
 if command -v make >/dev/null; then
-    check "make builds the program in the folder that was left" by_make
+    check "make builds program and library in the folder that was left" by_make
 else
-    skip "make builds the program in the folder that was left" "make is not installed"
+    skip "make builds program and library in the folder that was left" "make is not installed"
 fi
+
+# ---- sinter itself, installed and called from elsewhere
+
+installed()
+{
+    root=$(pwd)
+    cmake --install "$SINTER_BUILD" --prefix "$work/prefix" >/dev/null || return 1
+    (cd "$work" && prefix/bin/sinter compile prefix/share/sinter/model_specs/tinytales.yaml \
+        --weights "$root/examples/tinytales" --emit src) &&
+        "$SINTER" compile $tales --emit src -o "$work/here" &&
+        cmp "$work/tinytales/tinytales.weights" "$work/here/tinytales.weights" &&
+        diff -r "$work/tinytales/runtime" "$work/here/runtime"
+}
+check "the installed compiler finds what it needs" installed
 
 # ---- f32 instead of bf16: the weights are bf16 values, and so is the figure
 
