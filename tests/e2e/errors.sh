@@ -30,7 +30,7 @@ bad_checkpoint()
     kind=$1
     shift
     python3 tests/e2e/broken.py "$kind" $model "$work/bad.safetensors"
-    refused "checkpoint: $kind" 1 "$SINTER" pack $spec --weights "$work/bad.safetensors" \
+    refused "checkpoint: $kind" 1 "${SINTER_ASAN:-$SINTER}" pack $spec --weights "$work/bad.safetensors" \
         -o "$work/out/x.weights" -- "$work/bad.safetensors" "$@"
 }
 gate=model.layers.2.mlp.gate_proj.weight

@@ -61,6 +61,32 @@ same_twice()
 }
 check "two compilations: equal bytes" same_twice
 
+# ---- the other ways to it
+
+runs_from()
+{
+    XDG_CACHE_HOME=$work/cache "$SINTER" run "$@" -p "Once upon a time" -n 2 -- -q >"$work/run" &&
+        grep -qx "Once upon a time, there" "$work/run"
+}
+check "sinter run, spec and weights" runs_from $tales
+check "sinter run again, from the cache" runs_from $tales
+check "sinter run, a Hugging Face folder" runs_from examples/tinytales
+
+imports_the_same()
+{
+    "$SINTER" import examples/tinytales -o "$work/imported.yaml" &&
+        "$SINTER" pack "$work/imported.yaml" --weights examples/tinytales -o "$work/imported.weights" &&
+        cmp "$work/imported.weights" "$programs/tinytales/tinytales.weights"
+}
+check "the imported spec packs the same bytes" imports_the_same
+
+benches()
+{
+    XDG_CACHE_HOME=$work/cache "$SINTER" bench model_specs/tinytales.yaml -- -p 16 -n 4 -r 1 >"$work/bench" &&
+        grep -q '^pp16 ' "$work/bench" && grep -q '^tg4 .* %$' "$work/bench"
+}
+check "sinter bench" benches
+
 smaller_than_a_megabyte()
 {
     ls -l "$tt"
