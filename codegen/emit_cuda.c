@@ -21,25 +21,24 @@ static Str text_of(const FormulaValue *v, StrTable *s)
     return v->type == FV_STRING ? v->s : str_internf(s, "%lld", (long long)v->i);
 }
 
-/* sums(row, sum): the text of sums.cu, which matmul and matmul_qkv share. */
-static bool call_sums(KernelText *k, const FormulaValue *arg, FormulaValue *out)
+/* part("sums", row): the text of another template, for weight row `row` of row i of a block; matmul
+ * and matmul_qkv share the sums. */
+static bool call_part(KernelText *k, const FormulaValue *arg, FormulaValue *out)
 {
     Emit *e = k->emit;
-    const Tmpl *t = emit_template(e, "sums");
+    const Tmpl *t = emit_template(e, arg[0].s);
     TmplEnv env = k->env; /* its further variables are not k's */
     Buf b = buf_create(e->ctx->arena);
     const KernelParam *zero = emit_find_param(k, "w_zero");
-    tmpl_set_string(&env, "row_of_i", arg[0].s);
-    tmpl_set_string(&env, "sum_name", arg[1].s);
-    bool named = zero != NULL || emit_find_param(k, "w_scale") != NULL ||
-                 emit_find_param(k, "x_scale") != NULL;
-    tmpl_set_string(&env, "group_name", named ? "g" : "0");
+    bool grouped = zero != NULL || emit_find_param(k, "w_scale") != NULL ||
+                   emit_find_param(k, "x_scale") != NULL;
+    tmpl_set_string(&env, "row_of_i", arg[1].s);
+    tmpl_set_string(&env, "group_name", grouped ? "g" : "0");
     if (zero != NULL) {
         int64_t groups = zero->ir->rank < 2 ? 1 : zero->ir->dim[1];
-        tmpl_set_string(
-            &env, "zero_element",
-            groups == 1 ? "w_zero[r]"
-                        : arena_printf(e->ctx->arena, "w_zero[r * %lld + g]", (long long)groups));
+        const char *element =
+            arena_printf(e->ctx->arena, "w_zero[r * %lld + g]", (long long)groups);
+        tmpl_set_string(&env, "zero_element", groups == 1 ? "w_zero[r]" : element);
     }
     if (t == NULL || !tmpl_expand(t, &env, &b)) {
         return false;
@@ -56,9 +55,9 @@ bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, S
 {
     KernelText *k = user;
     StrTable *s = k->emit->ctx->strings;
-    if (strcmp(name, "sums") == 0 && n_args == 2) {
+    if (strcmp(name, "part") == 0 && n_args == 2) {
         *known = true;
-        return call_sums(k, arg, out);
+        return call_part(k, arg, out);
     }
     if (strcmp(name, "launch") != 0) {
         return emit_host_call(user, name, arg, n_args, at, out, known);
@@ -109,6 +108,8 @@ static void set_matmul(KernelText *k)
     tmpl_set_int(env, "GROUP", k->op->a.group > 0 ? k->op->a.group : columns_of(w->ir));
     tmpl_set_int(env, "ZERO", k->op->a.zero);
     tmpl_set_int(env, "STRIDE", x->stride);
+    tmpl_set_int(env, "BN", cfg->tiles);
+    tmpl_set_int(env, "WARPS_N", k->op->kind == OP_MATMUL && cfg->tiles >= 64 ? 2 : 1);
     tmpl_set_bool(env, "octets", loads_octets(k));
     tmpl_set_bool(env, "codes_in", codes_in);
     tmpl_set_bool(env, "scaled", scaled);

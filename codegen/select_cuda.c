@@ -3,6 +3,9 @@
  *
  * In decode a block takes all T tokens, so that every weight is read once; in prefill 8. */
 #include "codegen/select.h"
+
+#include <string.h>
+
 #include "ir/slots.h"
 
 typedef struct Choice {
@@ -23,6 +26,35 @@ static bool always(const Choice *c)
     return true;
 }
 
+static const Type *type_in(const Choice *c, int slot)
+{
+    return c->op->in[slot] == 0 ? NULL : c->func->value[c->op->in[slot]].type;
+}
+
+/* Many tokens of one sequence by bf16 weights without scales, whole steps along K. */
+static bool tensor_cores(const Choice *c)
+{
+    enum { FEW_TOKENS = 32, STEP = 32, TILE = 8 };
+    const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
+    bool qkv = c->op->kind == OP_MATMUL_QKV;
+    int scale = qkv ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
+    bool scaled = c->op->in[scale] != 0 || c->op->in[scale + 1] != 0 || c->op->in[scale + 2] != 0;
+    return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS &&
+           w->dtype == DT_BF16 && dtype_is_float(x->dtype) && !scaled && c->op->a.zero == 0 &&
+           w->dim[1] % STEP == 0 && (c->op->a.interleave == 0 || c->op->a.interleave == TILE);
+}
+
+/* Also: no norm over the head, and RoPE rotates all of it by halves. */
+static bool tensor_heads(const Choice *c)
+{
+    const Attrs *a = &c->op->a;
+    bool norm = c->op->in[QKV_Q_GAIN] != 0 || c->op->in[QKV_K_GAIN] != 0;
+    bool adjacent = a->style != NULL && strcmp(a->style, "adjacent") == 0;
+    bool whole = c->op->in[QKV_ANGLES] == 0 || a->dims == a->head_dim;
+    return tensor_cores(c) && !norm && !adjacent && whole && a->head_dim % 16 == 0 &&
+           a->head_dim <= 128;
+}
+
 static const KernelDef kernel_defs[] = {
 #define KERNEL(op, predicate, template, variant, reason)                                           \
     {OP_##op, predicate, template, variant, reason},
@@ -32,16 +64,27 @@ static const KernelDef kernel_defs[] = {
 
 enum { PREFILL_TOKENS = 8, ROWS_IN_BLOCK = 8, FEW_ROWS = 4096 };
 
-static const Type *type_in(const Choice *c, int slot)
-{
-    return c->func->value[c->op->in[slot]].type;
-}
-
 /* Few rows, or many tokens with a sum each: smaller blocks. */
 static int rows_in_block(const Choice *c, int tokens)
 {
     int64_t rows = type_in(c, MATMUL_W)->dim[0];
+    if (c->op->a.group > 0 && tokens > 4) {
+        return ROWS_IN_BLOCK / 4; /* scales and sums of more rows do not fit the registers */
+    }
     return rows < FEW_ROWS || tokens > 2 ? ROWS_IN_BLOCK / 2 : ROWS_IN_BLOCK;
+}
+
+enum { TENSOR_TOKENS = 128 };
+
+/* Weight rows of a tile: as many as leave a tile for every multiprocessor of a large GPU. */
+static int tensor_rows(int64_t rows)
+{
+    enum { MULTIPROCESSORS = 132 };
+    int n = 128;
+    while (n > 32 && rows / n < MULTIPROCESSORS) {
+        n /= 2;
+    }
+    return n;
 }
 
 static void configure_matmul(const Choice *c, Kernel *k)
@@ -55,6 +98,12 @@ static void configure_matmul(const Choice *c, Kernel *k)
     cfg->tokens = t < PREFILL_TOKENS ? t : PREFILL_TOKENS;
     cfg->tiles = rows_in_block(c, cfg->tokens);
     cfg->per_phase = true;
+    if (cfg->variant != NULL) {
+        cfg->tokens = TENSOR_TOKENS;
+        cfg->tiles = c->op->kind == OP_MATMUL_QKV ? (int)c->op->a.head_dim : tensor_rows(rows);
+        cfg->units = (rows + cfg->tiles - 1) / cfg->tiles;
+        return;
+    }
     int64_t columns = c->op->kind == OP_MATMUL_QKV ? rows : y->dim[y->rank - 1];
     int64_t in_block = cfg->tiles / cfg->ways;
     cfg->units = (columns + in_block - 1) / in_block;

@@ -132,8 +132,13 @@ static void print_table(const Bench *b, const Result *r, int n)
            "GB/s", "of read");
     for (int i = 0; i < n; i++)
         print_row(b, &r[i]);
-    printf("\nmemory read by %d threads: %.2f GB/s before, %.2f GB/s after\n",
-           pool_threads(b->s->pool), b->before / 1e9, b->after / 1e9);
+    if (b->s->gpu)
+        printf(
+            "\n%s: memory copied at %.2f GB/s before, %.2f GB/s after (bytes read and written)\n",
+            gpu_words(b->s->gpu), b->before / 1e9, b->after / 1e9);
+    else
+        printf("\nmemory read by %d threads: %.2f GB/s before, %.2f GB/s after\n",
+               pool_threads(b->s->pool), b->before / 1e9, b->after / 1e9);
 }
 
 static void print_json_result(const Bench *b, const Result *r)
@@ -238,13 +243,19 @@ static Result make_result(const char *kind, int tokens, int sequences, int depth
     return r;
 }
 
+/* Of the memory that holds the weights: read by the CPU's threads, or copied by the GPU. */
+static double probe(const Bench *b)
+{
+    return b->s->gpu ? gpu_bandwidth(b->s->gpu) : bandwidth_probe(b->s->pool);
+}
+
 static SinterStatus measure_all(Bench *b, double *seconds, int prompt, int decode)
 {
     const CliArgs *a = b->args;
     Result r[2];
     int n = 0;
     SinterStatus status = SINTER_OK;
-    b->before = bandwidth_probe(b->s->pool);
+    b->before = probe(b);
     if (prompt > 0) {
         r[n] = make_result("pp", prompt, 1, a->bench_depth, seconds);
         status = measure(b, run_prefill, &r[n++]);
@@ -255,7 +266,7 @@ static SinterStatus measure_all(Bench *b, double *seconds, int prompt, int decod
     }
     if (status)
         return status;
-    b->after = bandwidth_probe(b->s->pool);
+    b->after = probe(b);
     if (!a->quiet)
         progress_clear();
     if (a->json)

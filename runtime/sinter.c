@@ -140,6 +140,8 @@ static SinterStatus make_buffers(Sinter *s)
     s->sampler = sampler_create(m->vocab);
     if (s->scratch && s->tokens && s->pos && s->batch_logits && s->sampler)
         return SINTER_OK;
+    if (s->error.text[0]) /* the GPU has said what is missing */
+        return SINTER_ENVIRONMENT;
     return message_set(&s->error, SINTER_ENVIRONMENT, "no memory for %zu bytes of activations",
                        m->scratch_bytes);
 }

@@ -28,7 +28,7 @@ ${name}(${params})
     }
     ${sum_type} sum[TOKENS][R] = {};
     for (int k = threadIdx.x * PER; k < K; k += WARPS * 32 * PER) {
-        ${sums("row[i]", "sum")};
+        ${part("sums", "row[i]")}
     }
     __shared__ float part[WARPS][TOKENS * R];
 #pragma unroll

@@ -13,7 +13,10 @@ ${name}(${params})
     //% else
     enum { PER = 1 };
     //% end
-    const int64_t unit = blockIdx.x / PARTS, part_of_head = blockIdx.x % PARTS;
+    const int64_t unit = blockIdx.x / PARTS;
+    //% if WIDTH < HEAD_DIM
+    const int64_t part_of_head = blockIdx.x % PARTS;
+    //% end
     //% if many
     const int64_t t0 = (int64_t)blockIdx.y * TOKENS;
     //% else
@@ -29,7 +32,7 @@ ${name}(${params})
         }
         ${sum_type} sum[TOKENS][R] = {};
         for (int k = threadIdx.x * PER; k < K; k += WARPS * 32 * PER) {
-            ${sums("row[i]", "sum")};
+            ${part("sums", "row[i]")}
         }
         __syncthreads();
 #pragma unroll

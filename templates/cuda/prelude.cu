@@ -272,3 +272,55 @@ __device__ inline int dot_u4x8(uint32_t w, uint2 x, int zero)
 }
 
 //% end
+//% if used("bf16_pair")
+/* Two floats as bf16, the first in the low half. */
+__device__ inline uint32_t bf16_pair(float low, float high)
+{
+    uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
+//% end
+//% if used("copy_async16")
+/* 16 bytes from global to shared memory, in the background. */
+__device__ inline void copy_async16(void *to, const void *from)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
+                 :
+                 : "r"((uint32_t)__cvta_generic_to_shared(to)), "l"(from)
+                 : "memory");
+}
+
+/* Until this thread's background copies have arrived. */
+__device__ inline void wait_copies(void)
+{
+    asm volatile("cp.async.wait_all;" ::: "memory");
+}
+
+//% end
+//% if used("load_matrix")
+/* Four 8 x 8 tiles of bf16 in the order in which mma takes them; lane i gives row i % 8 of tile
+ * i / 8. */
+__device__ inline uint4 load_matrix(const uint16_t *row)
+{
+    uint4 v;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "r"((uint32_t)__cvta_generic_to_shared(row))
+                 : "memory");
+    return v;
+}
+
+//% end
+//% if used("mma_bf16")
+/* c += a . b of 16 x 16 by 16 x 8. */
+__device__ inline void mma_bf16(float *c, uint4 a, uint32_t b0, uint32_t b1)
+{
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+//% end

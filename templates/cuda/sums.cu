@@ -65,12 +65,12 @@ for (int i = 0; i < R; i++) {
         const ${sum_type} dot = (${row("x", "token")})[k] * ${element("r", "k", group_name)};
         //% end
         //% if scaled
-        //% if octets
+        //% if octets && has("x_scale")
         const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
         //% end
-        ${sum_name}[j][i] += (float)dot${scale_factors("r", group_name, "token")};
+        sum[j][i] += (float)dot${scale_factors("r", group_name, "token")};
         //% else
-        ${sum_name}[j][i] += dot;
+        sum[j][i] += dot;
         //% end
     }
 }

@@ -1,0 +1,63 @@
+//# mma.cu - a tile of BM rows of x by BN weight rows on the tensor cores, f32 accumulators: the part
+//# that matmul_mma and matmul_qkv_mma share. `row_of_i` is the weight row of row i of the tile.
+//# Each step along K takes BK columns: weights by cp.async, x rounded to bf16 on its way; two stages
+//# in shared memory, rows of 80 bytes, so that ldmatrix meets every bank once.
+enum { BM = 128, BN = ${BN}, BK = 32, LINE = BK + 8, THREADS = 256 };
+enum { WARPS_N = ${WARPS_N}, WARPS_M = 8 / WARPS_N, MT = BM / WARPS_M / 16, NT = BN / WARPS_N / 8 };
+__shared__ __align__(16) uint16_t x_tile[2][BM * LINE], w_tile[2][BN * LINE];
+const int tid = threadIdx.x, lane = tid % 32, warp = tid / 32;
+const int warp_m = warp / WARPS_N * (MT * 16), warp_n = warp % WARPS_N * (NT * 8);
+const int64_t t0 = (int64_t)blockIdx.y * BM;
+float acc[MT][NT][4] = {};
+float4 coming[4];
+const float *x_from[4];
+#pragma unroll
+for (int i = 0; i < 4; i++) {
+    const int64_t t = t0 + tid / 8 + i * 32;
+    x_from[i] = x + (t < rows ? t : rows - 1) * ${STRIDE} + tid % 8 * 4;
+    coming[i] = *(const float4 *)x_from[i];
+}
+#pragma unroll
+for (int c = tid; c < BN * 4; c += THREADS) {
+    const int i = c / 4;
+    copy_async16(&w_tile[0][i * LINE + c % 4 * 8], w + (${row_of_i}) * K + c % 4 * 8);
+}
+for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const uint2 pair = {bf16_pair(coming[i].x, coming[i].y), bf16_pair(coming[i].z, coming[i].w)};
+        *(uint2 *)&x_tile[stage][(tid / 8 + i * 32) * LINE + tid % 8 * 4] = pair;
+    }
+    wait_copies();
+    __syncthreads();
+    if (k + BK < K) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            coming[i] = *(const float4 *)(x_from[i] + k + BK);
+        }
+#pragma unroll
+        for (int c = tid; c < BN * 4; c += THREADS) {
+            const int i = c / 4;
+            copy_async16(&w_tile[stage ^ 1][i * LINE + c % 4 * 8],
+                         w + (${row_of_i}) * K + k + BK + c % 4 * 8);
+        }
+    }
+#pragma unroll
+    for (int kk = 0; kk < BK; kk += 16) {
+        uint4 a[MT];
+#pragma unroll
+        for (int m = 0; m < MT; m++) {
+            a[m] = load_matrix(&x_tile[stage][(warp_m + m * 16 + lane % 16) * LINE + kk + lane / 16 * 8]);
+        }
+#pragma unroll
+        for (int n = 0; n < NT; n += 2) {
+            const int line = warp_n + n * 8 + lane / 16 * 8 + lane % 8;
+            const uint4 b = load_matrix(&w_tile[stage][line * LINE + kk + lane / 8 % 2 * 8]);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                mma_bf16(acc[m][n], a[m], b.x, b.y);
+                mma_bf16(acc[m][n + 1], a[m], b.z, b.w);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+#!/bin/sh
+# The CUDA target on a machine without a GPU: every kind of spec becomes a .cu that nvcc and NVRTC
+# compile without a warning and without a register spilled, twice the same text; the program starts,
+# explains itself, and says what is wrong when the driver does (fake_cuda.c).
+set -u
+. tests/lib/tap.sh
+
+spec=model_specs/tinytales.yaml
+
+emit() # FOLDER SPEC OPTIONS
+{
+    folder=$work/$1
+    shift
+    "$SINTER" compile "$@" --target cuda --arch sm_90a --emit src -o "$folder" 2>"$work/err"
+}
+
+nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+[ -x "$nvcc" ] || nvcc=
+
+no_warning_no_spill() # SOURCE
+{
+    "$nvcc" -cubin -arch=sm_90a -O3 --std=c++17 -Xptxas -v -o "$work/x.cubin" "$1" >"$work/out" 2>&1
+    status=$?
+    grep -E 'warning|error|[1-9][0-9]* bytes spill' "$work/out" && return 1
+    return $status
+}
+
+# clean NAME SPEC OPTIONS: emitted twice alike; compiled, no warning, no spill.
+clean()
+{
+    name=$1
+    shift
+    check "$name: emitted" emit once "$@" --batch 2
+    emit twice "$@" --batch 2
+    source=$(ls "$work"/once/*.cu)
+    check "$name: the same text twice" cmp -s "$source" "$work/twice/$(basename "$source")"
+    if [ -z "$nvcc" ]; then
+        skip "$name: nvcc" "there is no nvcc here"
+    else
+        check "$name: nvcc, no warning, no spill" no_warning_no_spill "$source"
+    fi
+    rm -rf "$work/once" "$work/twice"
+}
+
+clean "tinytales" $spec
+clean "tinytales f32" $spec --dtype f32
+clean "tinytales f16" $spec --dtype f16
+clean "tinytales unfused" $spec --fusion all=none
+clean "tinytales int8" $spec --quant int8
+clean "tinytales int4 with zero points" $spec --quant int4z/32
+clean "tinytales int8 x int8, int8 cache" $spec --quant int8+a8+kv8
+for name in gpt2 llama-3.2-1b qwen3-8b phi-3-mini mistral-7b ffn-only; do
+    clean "$name" model_specs/$name.yaml
+done
+
+refused "a chip that does not exist" 1 "$SINTER" compile $spec --target cuda --arch sm_91 -o "$work/x" \
+    -- "unknown chip 'sm_91', did you mean 'sm_90'"
+refused "--arch without the CUDA target" 1 "$SINTER" compile $spec --arch sm_90a -o "$work/x" \
+    -- "--arch is for --target cuda"
+refused "no compiler at all" 2 env NVCC=/nowhere SINTER_NVRTC=/nowhere "$SINTER" compile $spec \
+    --target cuda -o "$work/x" -- "no CUDA compiler" "install the CUDA toolkit" "--emit src"
+
+# ---- NVRTC takes the same text
+
+if ls /usr/local/cuda*/lib*/libnvrtc.so >/dev/null 2>&1; then
+    nvrtc=$(ls /usr/local/cuda*/lib*/libnvrtc.so | head -1)
+    check "NVRTC compiles what nvcc compiles" env NVCC=/nowhere SINTER_NVRTC="$nvrtc" "$SINTER" \
+        compile $spec --target cuda --arch sm_80,sm_90a --batch 1 -o "$work/nvrtc"
+    check "machine code for both chips" test -s "$work/nvrtc/tinytales.sm_80.cubin" -a \
+        -s "$work/nvrtc/tinytales.sm_90a.cubin"
+else
+    skip "NVRTC compiles what nvcc compiles" "there is no libnvrtc here"
+fi
+
+# ---- the program without a GPU, and with a driver that fails
+
+if [ -z "$nvcc" ]; then
+    skip "the program" "there is no nvcc here"
+    exit 0
+fi
+program cuda-tales $spec --weights examples/tinytales --target cuda --arch sm_90a --batch 2 || {
+    echo "not ok - the program is built"
+    exit 1
+}
+tt=$programs/cuda-tales/tinytales
+check "below 1 MB" test "$(wc -c <"$tt")" -lt 1048576
+check "info without a GPU" sh -c "'$tt' info | grep -q 'target       cuda sm_90a'"
+refused "no driver" 2 env SINTER_LIBCUDA=/nowhere/libcuda.so.1 "$tt" -p Once -n 2 \
+    -- "no NVIDIA driver" "--target c"
+
+"${CC:-cc}" -shared -fPIC -o "$work/libcuda.so" tests/cuda/fake_cuda.c || exit 1
+fake() { env SINTER_LIBCUDA="$work/libcuda.so" "$@"; }
+
+printf '\001\000\000\000\002\000\000\000' >"$work/ids.i32"
+check "a driver that takes every call" fake "$tt" --tokens "$work/ids.i32" \
+    --logits "$work/zero.f32"
+refused "no device" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_DEVICES=0 "$tt" -p Once -n 2 \
+    -- "sees no GPU" "--target c"
+refused "an older chip" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=75 "$tt" -p Once -n 2 \
+    -- "compute capability 7.5" "sm_90a only" "--arch sm_75"
+refused "a later chip that sm_90a is not for" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=100 \
+    "$tt" -p Once -n 2 -- "compute capability 10.0"
+refused "too little memory" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_FREE=1000000 "$tt" -p Once \
+    -n 2 -- "the model needs 0.01 GB" "0.00 of 17.18 GB are free"
+refused "no such device" 1 env SINTER_LIBCUDA="$work/libcuda.so" SINTER_DEVICE=3 "$tt" -p Once -n 2 \
+    -- "SINTER_DEVICE is 3: there are GPUs 0 to 0"
+refused "not a driver" 2 env SINTER_LIBCUDA=libm.so.6 "$tt" -p Once -n 2 -- "has no cuInit"
+for call in cuInit cuDeviceGet cuDeviceGetAttribute cuDevicePrimaryCtxRetain cuModuleLoadData \
+    cuModuleGetFunction cuMemAlloc_v2 cuMemAllocHost_v2 cuMemcpyHtoDAsync_v2 cuStreamCreate \
+    cuStreamSynchronize cuStreamBeginCapture_v2 cuGraphInstantiateWithFlags cuGraphLaunch \
+    cuLaunchKernel cuMemcpyDtoHAsync_v2; do
+    refused "$call fails" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CUDA=$call "$tt" -p "Once upon" \
+        -n 4 -- "CUDA_ERROR_FAKE"
+done

@@ -1,0 +1,237 @@
+/* fake_cuda.c - a driver library without a GPU behind it: FAKE_CUDA says at which function it
+ * fails. It takes every other call and does nothing, so that the error paths of runtime/cuda.c are
+ * met on any machine. FAKE_CHIP: compute capability times ten (90); FAKE_FREE: bytes of free
+ * memory. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int fails(const char *name, int error)
+{
+    const char *wanted = getenv("FAKE_CUDA");
+    return wanted && strcmp(wanted, name) == 0 ? error : 0;
+}
+
+static long number(const char *name, long otherwise)
+{
+    const char *s = getenv(name);
+    return s ? strtol(s, NULL, 10) : otherwise;
+}
+
+int cuInit(unsigned flags)
+{
+    (void)flags;
+    return fails("cuInit", 999);
+}
+int cuDriverGetVersion(int *v)
+{
+    *v = 13000;
+    return 0;
+}
+int cuDeviceGetCount(int *n)
+{
+    *n = (int)number("FAKE_DEVICES", 1);
+    return fails("cuDeviceGetCount", 100);
+}
+int cuDeviceGet(int *d, int i)
+{
+    *d = i;
+    return fails("cuDeviceGet", 101);
+}
+int cuDeviceGetName(char *s, int n, int d)
+{
+    (void)d;
+    snprintf(s, (size_t)n, "Fake GPU");
+    return 0;
+}
+int cuDeviceGetAttribute(int *v, int a, int d)
+{
+    (void)d;
+    long chip = number("FAKE_CHIP", 90);
+    *v = (int)(a == 75 ? chip / 10 : chip % 10);
+    return fails("cuDeviceGetAttribute", 1);
+}
+int cuDevicePrimaryCtxRetain(void **c, int d)
+{
+    (void)d;
+    *c = (void *)1;
+    return fails("cuDevicePrimaryCtxRetain", 2);
+}
+int cuDevicePrimaryCtxRelease_v2(int d)
+{
+    (void)d;
+    return 0;
+}
+int cuCtxSetCurrent(void *c)
+{
+    (void)c;
+    return 0;
+}
+int cuMemGetInfo_v2(size_t *f, size_t *t)
+{
+    *f = (size_t)number("FAKE_FREE", 1L << 33);
+    *t = (size_t)1 << 34;
+    return 0;
+}
+int cuModuleLoadData(void **m, const void *p)
+{
+    (void)p;
+    *m = (void *)2;
+    return fails("cuModuleLoadData", 218);
+}
+int cuModuleUnload(void *m)
+{
+    (void)m;
+    return 0;
+}
+int cuModuleGetFunction(void **f, void *m, const char *s)
+{
+    (void)m;
+    (void)s;
+    *f = (void *)3;
+    return fails("cuModuleGetFunction", 500);
+}
+int cuFuncSetAttribute(void *f, int a, int v)
+{
+    (void)f;
+    (void)a;
+    (void)v;
+    return 0;
+}
+int cuMemAlloc_v2(uint64_t *p, size_t n)
+{
+    *p = (uint64_t)(uintptr_t)calloc(1, n);
+    return fails("cuMemAlloc_v2", 2);
+}
+int cuMemFree_v2(uint64_t p)
+{
+    free((void *)(uintptr_t)p);
+    return 0;
+}
+int cuMemAllocHost_v2(void **p, size_t n)
+{
+    *p = calloc(1, n);
+    return fails("cuMemAllocHost_v2", 2);
+}
+int cuMemFreeHost(void *p)
+{
+    free(p);
+    return 0;
+}
+int cuMemsetD8Async(uint64_t p, unsigned char c, size_t n, void *s)
+{
+    (void)s;
+    memset((void *)(uintptr_t)p, c, n);
+    return 0;
+}
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t n, void *s)
+{
+    (void)s;
+    memcpy((void *)(uintptr_t)to, from, n);
+    return fails("cuMemcpyHtoDAsync_v2", 700);
+}
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t n, void *s)
+{
+    (void)s;
+    memcpy(to, (void *)(uintptr_t)from, n);
+    return fails("cuMemcpyDtoHAsync_v2", 700);
+}
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void *s)
+{
+    (void)s;
+    memmove((void *)(uintptr_t)to, (void *)(uintptr_t)from, n);
+    return 0;
+}
+int cuStreamCreate(void **s, unsigned f)
+{
+    (void)f;
+    *s = (void *)4;
+    return fails("cuStreamCreate", 2);
+}
+int cuStreamDestroy_v2(void *s)
+{
+    (void)s;
+    return 0;
+}
+int cuStreamSynchronize(void *s)
+{
+    (void)s;
+    return fails("cuStreamSynchronize", 700);
+}
+int cuStreamBeginCapture_v2(void *s, int m)
+{
+    (void)s;
+    (void)m;
+    return fails("cuStreamBeginCapture_v2", 900);
+}
+int cuStreamEndCapture(void *s, void **g)
+{
+    (void)s;
+    *g = (void *)5;
+    return 0;
+}
+int cuGraphInstantiateWithFlags(void **e, void *g, unsigned long long f)
+{
+    (void)g;
+    (void)f;
+    *e = (void *)6;
+    return fails("cuGraphInstantiateWithFlags", 2);
+}
+int cuGraphLaunch(void *e, void *s)
+{
+    (void)e;
+    (void)s;
+    return fails("cuGraphLaunch", 719);
+}
+int cuGraphDestroy(void *g)
+{
+    (void)g;
+    return 0;
+}
+int cuGraphExecDestroy(void *e)
+{
+    (void)e;
+    return 0;
+}
+int cuEventCreate(void **e, unsigned f)
+{
+    (void)f;
+    *e = (void *)7;
+    return 0;
+}
+int cuEventRecord(void *e, void *s)
+{
+    (void)e;
+    (void)s;
+    return 0;
+}
+int cuEventSynchronize(void *e)
+{
+    (void)e;
+    return 0;
+}
+int cuEventDestroy_v2(void *e)
+{
+    (void)e;
+    return 0;
+}
+int cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g,
+                   unsigned h, void *s, void **arg, void **extra)
+{
+    (void)f, (void)a, (void)b, (void)c, (void)d, (void)e, (void)g, (void)h, (void)s, (void)arg;
+    (void)extra;
+    return fails("cuLaunchKernel", 701);
+}
+int cuGetErrorName(int e, const char **s)
+{
+    (void)e;
+    *s = "CUDA_ERROR_FAKE";
+    return 0;
+}
+int cuGetErrorString(int e, const char **s)
+{
+    (void)e;
+    *s = "as the test asked";
+    return 0;
+}
