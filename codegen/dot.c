@@ -36,6 +36,7 @@ enum {
     DECODE_ROWS = 8,        /* more are cut into blocks of rows */
     PLAIN_ROWS = 8,         /* rows in a block that reads x as it lies */
     MOST_ROWS = 12,         /* of any block: code grows with it */
+    SHORT_GROUP = 16,       /* steps */
     TURNS = 8,              /* accumulators that hide the latency of a dot product */
     UNIT_BYTES = 256 << 10, /* weights of a unit: they stay in the second cache ... */
     ROWS_BYTES = 512 << 10, /* ... beside the rows of x */
@@ -89,6 +90,9 @@ static DotBlock packed_block(const DotFamily *f, const DotShape *s)
     most = most < 1 ? 1 : most;
     int64_t blocks = (s->rows + most - 1) / most; /* of equal size */
     b.tokens = (int)((s->rows + blocks - 1) / blocks);
+    if (s->grouped && s->steps <= SHORT_GROUP) {
+        b.unroll = 1; /* the sums of the next group do not wait */
+    }
     while (b.unroll > 1 &&
            (s->steps % b.unroll != 0 || b.tokens * b.tiles * planes * b.unroll > TURNS)) {
         b.unroll /= 2;

@@ -369,40 +369,81 @@ static bool host_x(const Call *c)
                 plane(c, c->arg[2].i), turn(c, c->arg[3].i));
 }
 
-/* total(t, j, p): the sum over turns. */
-static bool host_total(const Call *c)
+/* The sum over turns. */
+static const char *total(const Call *c, int64_t t, int64_t j, int64_t p)
 {
-    const char *s = arena_printf(c->ctx->arena, "sum%lld_%lld%s", (long long)c->arg[0].i,
-                                 (long long)c->arg[1].i, plane(c, c->arg[2].i));
+    Arena *a = c->ctx->arena;
+    const char *s = arena_printf(a, "sum%lld_%lld%s", (long long)t, (long long)j, plane(c, p));
     int unroll = c->k->kernel->config.unroll;
     if (unroll == 1) {
-        return text(c, "%s", s);
+        return s;
     }
-    return unroll == 2 ? text(c, "(%sa + %sb)", s, s)
-                       : text(c, "((%sa + %sb) + (%sc + %sd))", s, s, s, s);
+    return unroll == 2 ? arena_printf(a, "(%sa + %sb)", s, s)
+                       : arena_printf(a, "((%sa + %sb) + (%sc + %sd))", s, s, s, s);
 }
 
-/* all(t, j, p): the sum of a group over signed weights. */
-static bool host_all(const Call *c)
+static bool host_total(const Call *c)
 {
-    return text(c, "all%lld_%lld%s", (long long)c->arg[0].i, (long long)c->arg[1].i,
-                plane(c, c->arg[2].i));
+    return text(c, "%s", total(c, c->arg[0].i, c->arg[1].i, c->arg[2].i));
 }
 
-/* more(t, p): the sum of x, which the unsigned weights of tile j have excess(j) times too often. */
-static bool host_more(const Call *c)
+/* What unsigned codes have too much: 128 or the zero point; 0: zero points of each row. */
+static int64_t excess_of(const KernelText *k)
 {
-    return text(c, "more%lld%s", (long long)c->arg[0].i, plane(c, c->arg[1].i));
-}
-
-static bool host_excess(const Call *c)
-{
-    KernelText *k = c->k;
     if (emit_find_param(k, "w_zero") != NULL) {
-        return text(c, "zero%lld", (long long)c->arg[0].i);
+        return 0;
     }
-    bool bytes = dot_family(k->kernel->config.dot)->bits == 8;
-    return text(c, "%lld", bytes ? 128LL : (long long)k->op->a.zero);
+    return dot_family(k->kernel->config.dot)->bits == 8 ? 128 : k->op->a.zero;
+}
+
+/* start(t, p, u): what the sum of a group begins with. */
+static bool host_start(const Call *c)
+{
+    const DotFamily *family = dot_family(c->k->kernel->config.dot);
+    bool bytes = family->bits == 8;
+    int64_t t = c->arg[0].i, p = c->arg[1].i;
+    bool none = excess_of(c->k) == 0 || c->arg[2].i > 0 || (!bytes && p < family->planes - 1);
+    return none ? text(c, "{0}")
+                : text(c, "veci_splat(x_sum[%lld * groups + g])",
+                       (long long)(bytes ? t * family->planes + p : t));
+}
+
+/* sum_of_planes(t, j): the integer sum of a group of few columns, both planes together. */
+static bool host_sum_of_planes(const Call *c)
+{
+    long long t = (long long)c->arg[0].i, j = (long long)c->arg[1].i;
+    if (dot_family(c->k->kernel->config.dot)->planes == 2) {
+        return text(c, "%s * 128 + %s", total(c, t, j, 0), total(c, t, j, 1));
+    }
+    return text(c, "%s", total(c, t, j, 0));
+}
+
+/* scaled(t, j): the accumulator with the group's sum added, times its scales. */
+static bool host_scaled(const Call *c)
+{
+    const KernelParam *x = emit_find_param(c->k, "x_scale"), *w = emit_find_param(c->k, "w_scale");
+    long long t = (long long)c->arg[0].i, j = (long long)c->arg[1].i;
+    const char *by = x != NULL && columns_of(x->ir) > 1
+                         ? arena_printf(c->ctx->arena, "x_scale[%lld * groups + g]", t)
+                         : NULL;
+    if (w != NULL) {
+        return text(c, "vec_fma(f%lld_%lld%s%s, scale%lld, acc%lld_%lld)", t, j,
+                    by != NULL ? " * " : "", by != NULL ? by : "", j, t, j);
+    }
+    return text(c, "acc%lld_%lld + f%lld_%lld%s%s", t, j, t, j, by != NULL ? " * " : "",
+                by != NULL ? by : "");
+}
+
+/* row_factor(t): " * x_unit[2]", what is common to all groups of a row. */
+static bool host_row_factor(const Call *c)
+{
+    const KernelParam *x = emit_find_param(c->k, "x_scale");
+    bool planes = dot_family(c->k->kernel->config.dot)->planes == 2;
+    bool scale = x != NULL && columns_of(x->ir) == 1;
+    long long t = (long long)c->arg[0].i;
+    return scale    ? text(c, " * x_scale[%lld]", t)
+           : planes ? text(c, " * x_unit[%lld]", t)
+                    : text(c, "");
 }
 
 /* step(u): the step that accumulator u takes. */
@@ -526,6 +567,9 @@ static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tai
     tmpl_set_int(env, "PLANES", family->planes);
     tmpl_set_int(env, "COLUMNS", family->bits > 0 ? 32 / family->bits : 2);
     tmpl_set_string(env, "rows_of_x", family->planes == 2 ? "2 rows" : "a row");
+    bool start = excess_of(k) != 0;
+    tmpl_set_string(env, "sums_of_x",
+                    start ? "what the sums of each group start with" : "their sums in each group");
     tmpl_set_int(env, "tail", tail);
     tmpl_set_string(env, "k_tail", arena_printf(k->emit->ctx->arena, "K - %lld", (long long)tail));
     tmpl_set_int(env, "K", columns);
@@ -575,6 +619,12 @@ static int64_t groups_of(const KernelText *k)
     return k->op->a.group > 0 ? columns_of(emit_find_param(k, "w")->ir) / k->op->a.group : 1;
 }
 
+/* Of a row of x: for 4-bit weights both planes together. */
+static int sums_per_group(const DotFamily *family)
+{
+    return family->bits == 8 ? family->planes : 1;
+}
+
 /* Columns of a packed row: whole steps of a weight tile. */
 static int64_t packed_width(const KernelText *k)
 {
@@ -595,19 +645,34 @@ Str emit_packed_rows(const KernelText *k)
     Buf b = buf_create(k->emit->ctx->arena);
     buf_printf(&b, "int8_t x_codes[%lld] __attribute__((aligned(64)));\n",
                rows * width * family->planes);
-    buf_printf(&b, "int32_t x_sum[%lld];\n", rows * groups_of(k) * family->planes);
+    buf_printf(&b, "int32_t x_sum[%lld];\n", rows * groups_of(k) * sums_per_group(family));
     if (family->planes == 2) {
         buf_printf(&b, "float x_unit[%lld];\n", rows);
     }
     return str_intern(s, b.data);
 }
 
-/* Parameters of the function that packs, by family. */
-static const char *pack_params(const DotFamily *family)
+/* Parameters of the function that packs; the template closes the list. */
+static Str pack_params(const KernelText *k, Str name)
 {
-    return family->planes == 0   ? "uint16_t *x_pairs, const float *x"
-           : family->planes == 1 ? "int8_t *x_codes, int32_t *x_sum, const int8_t *x"
-                                 : "int8_t *x_codes, int32_t *x_sum, float *x_unit, const float *x";
+    const DotFamily *family = dot_family(k->kernel->config.dot);
+    StrTable *s = k->emit->ctx->strings;
+    Str item[8];
+    size_t n = 0;
+    item[n++] = str_intern(s, family->planes == 0 ? "uint16_t *x_pairs" : "int8_t *x_codes");
+    if (family->planes > 0) {
+        item[n++] = str_intern(s, "int32_t *x_sum");
+    }
+    if (family->planes == 2) {
+        item[n++] = str_intern(s, "float *x_unit");
+    }
+    item[n++] = str_intern(s, family->planes == 1 ? "const int8_t *x" : "const float *x");
+    item[n++] = str_intern(s, "int64_t stride");
+    item[n++] = str_intern(s, "int64_t rows");
+    item[n++] = str_intern(s, "int block");
+    Buf b = buf_create(k->emit->ctx->arena);
+    emit_wrapped(&b, "", item, n, (int)strlen("static void (") + (int)strlen(name), ")");
+    return str_intern_n(s, b.data, b.len - 1);
 }
 
 static Str pack_name(const KernelText *k)
@@ -617,6 +682,9 @@ static Str pack_name(const KernelText *k)
     long long groups = (long long)groups_of(k);
     Buf b = buf_create(k->emit->ctx->arena);
     buf_printf(&b, "pack_%s_%lld", family->name, columns);
+    if (family->bits == 4 && excess_of(k) != 0) {
+        buf_printf(&b, "_zero%lld", (long long)excess_of(k));
+    }
     if (family->planes > 0 && groups > 1) {
         buf_printf(&b, "_by_%lld", columns / groups);
     }
@@ -630,19 +698,14 @@ static bool make_pack(KernelText *k, Str name)
         return true;
     }
     const DotFamily *family = dot_family(k->kernel->config.dot);
-    StrTable *s = e->ctx->strings;
-    Str item[] = {str_intern(s, pack_params(family)), str_intern(s, "int64_t stride"),
-                  str_intern(s, "int64_t rows"), str_intern(s, "int block")};
-    Buf params = buf_create(e->ctx->arena);
-    emit_wrapped(&params, "", item, 4, (int)strlen("static void (") + (int)strlen(name), ")");
-    params.data[--params.len] = '\0'; /* the template closes the list */
     TmplEnv env = {.ctx = e->ctx, .user = k, .call = emit_host_call};
     tmpl_set_string(&env, "name", name);
-    tmpl_set_string(&env, "params", params.data);
+    tmpl_set_string(&env, "params", pack_params(k, name));
     tmpl_set_int(&env, "K", columns_of(emit_find_param(k, "w")->ir));
     tmpl_set_int(&env, "WIDTH", packed_width(k));
-    tmpl_set_int(&env, "PLANES", family->planes);
     tmpl_set_int(&env, "GROUPS", groups_of(k));
+    tmpl_set_int(&env, "BITS", family->bits);
+    tmpl_set_int(&env, "FACTOR", excess_of(k) == 0 ? 1 : -excess_of(k));
     const Tmpl *t = emit_template(e, family->pack);
     Buf b = buf_create(e->ctx->arena);
     if (t == NULL || !tmpl_expand(t, &env, &b)) {
@@ -703,7 +766,7 @@ static bool host_dot(const Call *c)
         item[n++] = first ? rows : str_internf(s, "%s + (%s - b0) * %lld", rows, t0, width);
     }
     if (family->planes > 0) {
-        long long sums = (long long)groups_of(k) * family->planes;
+        long long sums = (long long)groups_of(k) * sums_per_group(family);
         item[n++] = first ? "x_sum" : str_internf(s, "x_sum + (%s - b0) * %lld", t0, sums);
     }
     if (family->planes == 2) {
@@ -829,9 +892,10 @@ static const struct HostFunction {
     {"v", 3, host_v},
     {"x", 4, host_x},
     {"total", 3, host_total},
-    {"all", 3, host_all},
-    {"more", 2, host_more},
-    {"excess", 1, host_excess},
+    {"start", 3, host_start},
+    {"sum_of_planes", 2, host_sum_of_planes},
+    {"scaled", 2, host_scaled},
+    {"row_factor", 1, host_row_factor},
     {"step", 1, host_step},
     {"packed_at", 4, host_packed_at},
     {"pack", 2, host_pack},

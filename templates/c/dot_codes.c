@@ -1,8 +1,8 @@
 //# dot_codes.c - register block for int8 or 4-bit weights and rows of x packed as int8 codes; the
 //# sums of a group are exact in int32. BITS = 8: tiles of LANES rows x 4 columns; 4: LANES rows x 8
 //# columns, the low nibbles of a 32-bit lane are columns 0..3, the high ones columns 4..7.
-//#   The multiplier takes unsigned weights. What they have too much, times the sum of x, is taken
-//# away at the end of a group: once for a sum, not for each product.
+//#   The multiplier takes unsigned weights. What they have too much times the sum of x is known
+//# beforehand: the sums start with it, negative. Zero points of each row take it away at the end.
 //#   PLANES = 2: x is 15 bits wide, 128 * plane 0 + plane 1 (pack_codes.c says why). U accumulators
 //# take turns, see dot_pairs.c.
 /* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j); x, x_sum:
@@ -33,7 +33,7 @@ static void ${name}(${params})
         //% for j in 0..NT
         //% for p in 0..PLANES
         //% for u in 0..U
-        VecI ${s(t, j, p, u)} = {0};
+        VecI ${s(t, j, p, u)} = ${start(t, p, u)};
         //% end
         //% end
         //% end
@@ -70,30 +70,27 @@ static void ${name}(${params})
         //% end
         //% end
         //% for t in 0..MT
-        //% for p in 0..PLANES
-        const VecI ${more(t, p)} = veci_splat(x_sum[${t * PLANES + p} * groups + g]);
+        //% if w_zeros
+        const VecI more${t} = veci_splat(x_sum[${t} * groups + g]);
         //% end
         //% for j in 0..NT
-        //% for p in 0..PLANES
-        const VecI ${all(t, j, p)} = ${total(t, j, p)} - ${more(t, p)} * ${excess(j)};
-        //% end
-        //% if PLANES == 2
-        const VecF high${id(t, j)} = vec_of_int(${all(t, j, 0)}) * 128.0f;
-        const VecF f${id(t, j)} = high${id(t, j)} + vec_of_int(${all(t, j, 1)});
+        //% if PLANES == 2 && BITS == 8
+        const VecI hi${id(t, j)} = ${total(t, j, 0)};
+        const VecI lo${id(t, j)} = ${total(t, j, 1)};
+        const VecF h${id(t, j)} = vec_of_int(hi${id(t, j)});
+        const VecF f${id(t, j)} = vec_fma(h${id(t, j)}, vec_splat(128), vec_of_int(lo${id(t, j)}));
+        //% elif w_zeros
+        const VecF f${id(t, j)} = vec_of_int(${sum_of_planes(t, j)} - more${t} * zero${j});
         //% else
-        const VecF f${id(t, j)} = vec_of_int(${all(t, j, 0)});
+        const VecF f${id(t, j)} = vec_of_int(${sum_of_planes(t, j)});
         //% end
-        acc${id(t, j)} += f${id(t, j) + factors(t, j)};
+        acc${id(t, j)} = ${scaled(t, j)};
         //% end
         //% end
     }
     //% for t in 0..MT
     //% for j in 0..NT
-    //% if PLANES == 2
-    vec_store(acc + ${t * NT + j} * LANES, acc${id(t, j)} * x_unit[${t}]);
-    //% else
-    vec_store(acc + ${t * NT + j} * LANES, acc${id(t, j)});
-    //% end
+    vec_store(acc + ${t * NT + j} * LANES, acc${id(t, j) + row_factor(t)});
     //% end
     //% end
 }
