@@ -198,7 +198,7 @@ bool safetensors_parse(Checkpoint *c, const char *path, const uint8_t *data, siz
 
 static bool map_file(Checkpoint *c, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe: no wait */
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
         diag_error(c->ctx->diag, nowhere, "cannot read %s: %s", path, strerror(errno));

@@ -309,7 +309,7 @@ SinterStatus weights_check(Weights *w, const SinterModel *model, const uint8_t *
 
 static SinterStatus map_file(const char *path, void **data, size_t *bytes, Message *m)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe: no wait */
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0) {
         message_set(m, SINTER_BAD_INPUT, "cannot open the weights %s: %s", path, strerror(errno));

@@ -168,6 +168,11 @@ refused "weights that are not there" 1 "$tt" -p x -w "$work/none" -- "$work/none
 refused "a checkpoint instead of packed weights" 1 "$tt" -p x -w $model -- "not a weights file" "sinter pack"
 refused "a folder" 1 "$tt" -p x -w examples/tinytales -- "not a regular file"
 
+mkfifo "$work/pipe"
+refused "weights: a pipe that nobody writes" 1 timeout 20 "$tt" -p x -w "$work/pipe" -- "not a regular file"
+refused "checkpoint: a pipe that nobody writes" 1 timeout 20 "$SINTER" pack $spec --weights "$work/pipe" \
+    -o "$work/out/x" -- "$work/pipe"
+
 # other_weights NAME WORD OPTION...
 other_weights()
 {
