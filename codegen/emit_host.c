@@ -443,7 +443,7 @@ static bool host_row_factor(const Call *c)
     long long t = (long long)c->arg[0].i;
     return scale    ? text(c, " * x_scale[%lld]", t)
            : planes ? text(c, " * x_unit[%lld]", t)
-                    : text(c, "");
+                    : text(c, "%s", "");
 }
 
 /* step(u): the step that accumulator u takes. */
