@@ -16,23 +16,24 @@
 #endif
 
 enum {
-    SPINS_PER_CLOCK = 64,    /* pauses between two looks at the clock */
+    SPINS_PER_CLOCK = 16,    /* pauses between two looks at the clock */
     BARRIER_SPIN_NS = 50000, /* a barrier is usually over sooner */
-    IDLE_SPIN_NS = 200000,   /* sampling a token between two steps takes less */
-    YIELDS = 8,              /* offers of the core before sleeping */
+    IDLE_SPIN_NS = 100000,   /* sampling a token between two steps takes less */
+    LEAST_SPIN_NS = 1000,
 };
 
 /* A number that only grows; threads wait until it is no longer what they saw. */
 typedef struct Word {
     _Alignas(64) _Atomic uint32_t value;
     _Atomic uint32_t sleepers;
+    _Atomic uint32_t spin_ns; /* how long to spin, learnt from the last waits */
+    uint32_t most_ns;         /* 0: never spin */
 } Word;
 
 struct SinterBarrier {
     Word generation;
     _Alignas(64) _Atomic uint32_t arrived;
     uint32_t threads;
-    uint64_t spin_ns;
 };
 
 typedef struct Worker {
@@ -48,7 +49,6 @@ struct Pool {
     PoolFn fn;
     void *arg;
     int threads, started;
-    uint64_t idle_spin_ns;
     int stop;
     Worker *worker;
 };
@@ -97,10 +97,16 @@ static void word_wake(Word *w)
 #endif
 }
 
+static void word_init(Word *w, uint32_t most_ns)
+{
+    atomic_init(&w->value, 0);
+    atomic_init(&w->sleepers, 0);
+    atomic_init(&w->spin_ns, most_ns);
+    w->most_ns = most_ns;
+}
+
 static int word_spin(Word *w, uint32_t seen, uint64_t spin_ns)
 {
-    if (spin_ns == 0)
-        return word_changed(w, seen);
     uint64_t start = sinter_now_ns();
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
@@ -112,15 +118,28 @@ static int word_spin(Word *w, uint32_t seen, uint64_t spin_ns)
     return 0;
 }
 
-static void word_wait(Word *w, uint32_t seen, uint64_t spin_ns)
+/* Spins, and learns: a thread that others keep from its core is not awaited the sooner for it, and
+ * who spins meanwhile loses its own share. In vain: half as long the next time; else a bit longer.
+ * Threads may overwrite each other's lesson: any of them will do. */
+static int word_spin_learning(Word *w, uint32_t seen)
 {
-    if (word_spin(w, seen, spin_ns))
+    if (w->most_ns == 0)
+        return word_changed(w, seen);
+    uint32_t spin = atomic_load_explicit(&w->spin_ns, memory_order_relaxed);
+    int changed = word_spin(w, seen, spin);
+    uint32_t next = changed ? spin + spin / 4 : spin / 2;
+    next = next < LEAST_SPIN_NS ? LEAST_SPIN_NS : next > w->most_ns ? w->most_ns : next;
+    if (next != spin)
+        atomic_store_explicit(&w->spin_ns, next, memory_order_relaxed);
+    return changed;
+}
+
+/* No sched_yield: it would hand over the core for a whole time slice, while a sleeper is served
+ * soon after it is woken. */
+static void word_wait(Word *w, uint32_t seen)
+{
+    if (word_spin_learning(w, seen))
         return;
-    for (int i = 0; i < YIELDS; i++) {
-        if (word_changed(w, seen))
-            return;
-        sched_yield();
-    }
     atomic_fetch_add(&w->sleepers, 1);
     while (!word_changed(w, seen))
         word_sleep(w, seen);
@@ -136,13 +155,11 @@ static void word_advance(Word *w)
 
 /* ---- barrier --------------------------------------------------------------------------------- */
 
-static void barrier_init(SinterBarrier *b, int threads, uint64_t spin_ns)
+static void barrier_init(SinterBarrier *b, int threads, uint32_t most_ns)
 {
-    atomic_init(&b->generation.value, 0);
-    atomic_init(&b->generation.sleepers, 0);
+    word_init(&b->generation, most_ns);
     atomic_init(&b->arrived, 0);
     b->threads = (uint32_t)threads;
-    b->spin_ns = spin_ns;
 }
 
 void sinter_barrier(SinterBarrier *b, int thread)
@@ -152,7 +169,7 @@ void sinter_barrier(SinterBarrier *b, int thread)
         return;
     uint32_t seen = atomic_load_explicit(&b->generation.value, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&b->arrived, 1, memory_order_acq_rel) + 1 < b->threads) {
-        word_wait(&b->generation, seen, b->spin_ns);
+        word_wait(&b->generation, seen);
         return;
     }
     atomic_store_explicit(&b->arrived, 0, memory_order_relaxed);
@@ -166,7 +183,7 @@ static void *worker_main(void *arg)
     const Worker *w = arg;
     Pool *p = w->pool;
     for (uint32_t seen = 0;; seen++) {
-        word_wait(&p->job, seen, p->idle_spin_ns);
+        word_wait(&p->job, seen);
         if (p->stop)
             return NULL;
         p->fn(p->arg, w->thread);
@@ -207,7 +224,7 @@ Pool *pool_create(int threads)
     /* spinning helps only when every thread has a core of its own */
     int own_cores = threads <= pool_default_threads();
     p->threads = threads;
-    p->idle_spin_ns = own_cores ? IDLE_SPIN_NS : 0;
+    word_init(&p->job, own_cores ? IDLE_SPIN_NS : 0);
     barrier_init(&p->barrier, threads, own_cores ? BARRIER_SPIN_NS : 0);
     barrier_init(&p->end, threads, own_cores ? BARRIER_SPIN_NS : 0);
     p->worker = calloc((size_t)threads, sizeof *p->worker);
