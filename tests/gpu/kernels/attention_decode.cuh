@@ -1,4 +1,5 @@
-// attention_decode.cuh - one token's attention over its cache: RoPE on q and k, append, softmax(q . k) . v.
+// attention_decode.cuh - one token's attention over its cache: RoPE on q and k, append, softmax(q .
+// k) . v.
 //
 //   A cluster of SPLITS CTAs takes one key/value head of one sequence; chunks of 16 positions go
 //   round all its warps. The GROUP query heads of that head are the rows of one mma tile, so K and
@@ -11,8 +12,10 @@
 
 template <class C> struct Attention {
     enum {
-        D = C::D, G = C::G, PARTS = D / 32,  // 16-byte parts of a key that a lane holds
-        HALVES = D / 64,                     // of a value
+        D = C::D,
+        G = C::G,
+        PARTS = D / 32,  // 16-byte parts of a key that a lane holds
+        HALVES = D / 64, // of a value
         OUT = G * D,
     };
     uint4 key[2][PARTS], value[4][HALVES];
@@ -40,7 +43,8 @@ template <class C> struct Attention {
         }
     }
 
-    __device__ __forceinline__ void add(const uint4 q[PARTS], int first, int valid, float scale, int lane)
+    __device__ __forceinline__ void add(const uint4 q[PARTS], int first, int valid, float scale,
+                                        int lane)
     {
         const int i4 = lane % 4;
         float s[2][4] = {};
@@ -83,7 +87,8 @@ template <class C> struct Attention {
                 float *o = out[h * 8 + d];
                 o[0] *= shrink, o[1] *= shrink;
                 const u32 pick = d % 2 == 0 ? 0x5410 : 0x7632;
-                mma(o, p0, 0, p1, 0, __byte_perm(word(value[0][h], d / 2), word(value[1][h], d / 2), pick),
+                mma(o, p0, 0, p1, 0,
+                    __byte_perm(word(value[0][h], d / 2), word(value[1][h], d / 2), pick),
                     __byte_perm(word(value[2][h], d / 2), word(value[3][h], d / 2), pick));
             }
         }
@@ -95,22 +100,31 @@ template <class C> struct Attention {
     }
 };
 
-// qkv: bf16[T, (HEADS + 2 KV_HEADS) * D]; angles: f32[T, D], cos then sin; caches [KV_HEADS][CONTEXT][D]
-// of sequence t at cache + t * sequence_stride elements; out: bf16[T, HEADS * D].
+// qkv: bf16[T, (HEADS + 2 KV_HEADS) * D]; angles: f32[T, D], cos then sin; caches
+// [KV_HEADS][CONTEXT][D] of sequence t at cache + t * sequence_stride elements; out: bf16[T, HEADS
+// * D].
 template <class C>
 __global__ void __launch_bounds__(C::WARPS * 32)
-    attention_decode(const u16 *qkv, const float *angles, const int *pos, u16 *k_cache, u16 *v_cache,
-                     size_t sequence_stride, u16 *out)
+    attention_decode(const u16 *qkv, const float *angles, const int *pos, u16 *k_cache,
+                     u16 *v_cache, size_t sequence_stride, u16 *out)
 {
     typedef Attention<C> A;
-    enum { D = C::D, G = C::G, WARPS = C::WARPS, SPLITS = C::SPLITS, KV = C::KV_HEADS, HEADS = KV * G };
+    enum {
+        D = C::D,
+        G = C::G,
+        WARPS = C::WARPS,
+        SPLITS = C::SPLITS,
+        KV = C::KV_HEADS,
+        HEADS = KV * G
+    };
     enum { ROW = (HEADS + 2 * KV) * D };
     __shared__ __align__(16) u16 q_s[8][D + 32];
     __shared__ __align__(16) u16 k_s[D], v_s[D];
     __shared__ float w_out[WARPS][G][D], w_max[WARPS][8], w_sum[WARPS][8];
     __shared__ float c_out[G][D], c_max[8], c_sum[8];
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, i4 = lane % 4;
-    const int split = blockIdx.x % SPLITS, head = blockIdx.x / SPLITS % KV, t = blockIdx.x / SPLITS / KV;
+    const int split = blockIdx.x % SPLITS, head = blockIdx.x / SPLITS % KV,
+              t = blockIdx.x / SPLITS / KV;
     const int at = pos[t]; // host input of the step, not a kernel's result
     u16 *k = k_cache + t * sequence_stride + (size_t)head * C::CONTEXT * D;
     u16 *v = v_cache + t * sequence_stride + (size_t)head * C::CONTEXT * D;
@@ -120,8 +134,9 @@ __global__ void __launch_bounds__(C::WARPS * 32)
     if (first < at) {
         a.load(k, v, first, at, lane);
     }
-    pdl_launch();
     pdl_wait();
+    pdl_launch(); // not before: this kernel is not on every SM, so the next one would gather on
+                  // some
 
     // Rotated q of the group, rows from G on zero; the new k and v.
     const u16 *row = qkv + (size_t)t * ROW;

@@ -1,5 +1,5 @@
-// harness.cuh - what every kernel test needs: checked calls, random weights made on the device in the
-// order the kernels read, a naive double-precision reference, timing of captured graphs.
+// harness.cuh - what every kernel test needs: checked calls, random weights made on the device in
+// the order the kernels read, a naive double-precision reference, timing of captured graphs.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -43,20 +43,38 @@ static __host__ __device__ float uniform(u64 seed, u64 i)
 
 static __host__ __device__ u16 bf16_round(float f)
 {
-    union { float f; u32 u; } v = {f};
+    union {
+        float f;
+        u32 u;
+    } v = {f};
     return (u16)((v.u + 0x7fff + (v.u >> 16 & 1)) >> 16);
 }
 
 static __host__ __device__ float bf16_value(u16 h)
 {
-    union { u32 u; float f; } v = {(u32)h << 16};
+    union {
+        u32 u;
+        float f;
+    } v = {(u32)h << 16};
     return v.f;
 }
 
-static __device__ float scale_value(float s) { return s; }
-static __device__ float scale_value(u16 s) { return bf16_value(s); }
-static __device__ void scale_set(float *s, float f) { *s = f; }
-static __device__ void scale_set(u16 *s, float f) { *s = bf16_round(f); }
+static __device__ float scale_value(float s)
+{
+    return s;
+}
+static __device__ float scale_value(u16 s)
+{
+    return bf16_value(s);
+}
+static __device__ void scale_set(float *s, float f)
+{
+    *s = f;
+}
+static __device__ void scale_set(u16 *s, float f)
+{
+    *s = bf16_round(f);
+}
 
 // Codes (or bf16) of row n, column k: a pure function, so that the reference needs no second copy.
 template <int BITS> static __device__ int weight_code(u64 seed, int K, int n, int k)
@@ -94,7 +112,8 @@ template <int BITS, class Scale> __global__ void make_scales(Scale *s, u64 seed,
 {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n;
          i += (size_t)gridDim.x * blockDim.x) {
-        scale_set(s + i, sqrtf(3.0f / K) / (BITS == 8 ? 127 : 8) * (1 + 0.5f * uniform(seed + 7, i)));
+        scale_set(s + i,
+                  sqrtf(3.0f / K) / (BITS == 8 ? 127 : 8) * (1 + 0.5f * uniform(seed + 7, i)));
     }
 }
 
@@ -108,8 +127,8 @@ __global__ void make_bf16(u16 *x, u64 seed, size_t n)
 
 // acc[t][n] in double: one warp each.
 template <int BITS, class Scale>
-__global__ void reference_matmul(double *acc, u64 seed, const Scale *scale, const u16 *x, int K, int N,
-                                 int T)
+__global__ void reference_matmul(double *acc, u64 seed, const Scale *scale, const u16 *x, int K,
+                                 int N, int T)
 {
     const int lane = threadIdx.x % 32;
     for (size_t o = (blockIdx.x * (size_t)blockDim.x + threadIdx.x) / 32; o < (size_t)N * T;
@@ -157,8 +176,8 @@ __global__ void read_all(const uint4 *p, size_t n, u32 *sink)
 }
 
 // Relative L2 error and whether it is within the limit; NaN never passes.
-static bool compare(const char *what, const std::vector<double> &got, const std::vector<double> &want,
-                    double limit)
+static bool compare(const char *what, const std::vector<double> &got,
+                    const std::vector<double> &want, double limit)
 {
     double difference = 0, norm = 0, worst = 0;
     size_t at = 0;
@@ -173,22 +192,25 @@ static bool compare(const char *what, const std::vector<double> &got, const std:
     const bool good = error <= limit;
     if (!good) {
         failures++;
-        printf("FAIL %s: relative error %.3g (limit %.3g), worst [%zu] %g instead of %g\n", what, error,
-               limit, at, got[at], want[at]);
+        printf("FAIL %s: relative error %.3g (limit %.3g), worst [%zu] %g instead of %g\n", what,
+               error, limit, at, got[at], want[at]);
     }
     return good;
 }
 
 // One kernel of a chain; pdl: it may start before the one in front of it is done.
 template <class... Params, class... Args>
-static void launch(void (*kernel)(Params...), int grid, int threads, int shared, int cluster, bool pdl,
-                   cudaStream_t stream, Args... args)
+static void launch(void (*kernel)(Params...), int grid, int threads, int shared, int cluster,
+                   bool pdl, cudaStream_t stream, Args... args)
 {
     if (shared > 227 * 1024) {
         printf("%d bytes of shared memory asked for\n", shared);
         exit(1);
     }
     CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+    // All of L1 as shared memory: an SM that was set up for less takes no second kernel until it is
+    // idle.
+    CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100));
     if (cluster > 8) {
         CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1));
     }

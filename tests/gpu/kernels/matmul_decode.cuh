@@ -15,7 +15,8 @@
 
 // Row g (first) or g + 8 (second) of a lane: eight weights as four pairs of bf16, of q-th part.
 // exponent: 0x43004300, in a register.
-template <int BITS> static __device__ __forceinline__ void unpack(u32 p[4], const uint4 &v, int q, u32 exponent)
+template <int BITS>
+static __device__ __forceinline__ void unpack(u32 p[4], const uint4 &v, int q, u32 exponent)
 {
     if constexpr (BITS == 16) {
         p[0] = v.x, p[1] = v.y, p[2] = v.z, p[3] = v.w;
@@ -62,8 +63,8 @@ static __device__ __forceinline__ float scale_f32(u16 s)
 
 template <class C> struct MatmulShape {
     enum {
-        BLOCK_K = 512 / C::BITS,                // columns of a block
-        BLOCKS = C::K / BLOCK_K,                // in a tile
+        BLOCK_K = 512 / C::BITS, // columns of a block
+        BLOCKS = C::K / BLOCK_K, // in a tile
         TILES = C::N / 16,
         CHUNKS = BLOCKS / C::CLUSTER / C::CHUNK, // of a tile, in one CTA
         SCALE_BYTES = C::BITS == 4 ? C::CHUNK * 16 * (int)sizeof(typename C::Scale) : 0,
@@ -73,15 +74,18 @@ template <class C> struct MatmulShape {
         X_STRIDE = K_HERE * 2 + 64, // bytes; two rows never meet in the same banks
         X_BYTES = C::T * X_STRIDE,
         PART = C::ROUND * C::WARPS * C::T * 16, // floats of one of two buffers of partial sums
-        OFFSETS = C::BITS == 4 ? BLOCKS / C::CLUSTER * C::T : 0, // floats
-        SHARED = RING + X_BYTES + OFFSETS * 4 + 2 * PART * 4 + C::WARPS * C::SLOTS * 8 + C::T * (C::WARPS + 1) * 4,
+        OFFSETS =
+            C::BITS == 4 ? (BLOCKS / C::CLUSTER * C::T + 1) / 2 * 2 : 0, // floats, an even number
+        SHARED = RING + X_BYTES + OFFSETS * 4 + 2 * PART * 4 + C::WARPS * C::SLOTS * 8 +
+                 C::T * (C::WARPS + 1) * 4,
     };
     static_assert(C::K % BLOCK_K == 0 && BLOCKS % (C::CLUSTER * C::CHUNK) == 0, "ragged k");
     static_assert(C::N % 16 == 0, "ragged n");
 };
 
+// Registers for two CTAs of 8 warps on an SM: this kernel and the next one.
 template <class C>
-__global__ void __launch_bounds__(C::WARPS * 32)
+__global__ void __launch_bounds__(C::WARPS * 32, C::WARPS > 8 || C::T > 4 ? 1 : 16 / C::WARPS)
     matmul_decode(const u8 *__restrict__ w, const typename C::Scale *__restrict__ w_scale,
                   const u16 *x, const u16 *residual, void *out)
 {
@@ -123,7 +127,8 @@ __global__ void __launch_bounds__(C::WARPS * 32)
                 barrier_expect(my_full + stage * 8, S::SLOT);
                 bulk_copy(to, from, CHUNK * 1024, my_full + stage * 8, policy);
                 if constexpr (C::BITS == 4) {
-                    bulk_copy(to + CHUNK * 1024, scales, S::SCALE_BYTES, my_full + stage * 8, policy);
+                    bulk_copy(to + CHUNK * 1024, scales, S::SCALE_BYTES, my_full + stage * 8,
+                              policy);
                 }
             }
         } else {
@@ -179,8 +184,9 @@ __global__ void __launch_bounds__(C::WARPS * 32)
                     *(uint4 *)(x_at + t * S::X_STRIDE + at * 2) = order_like<C::BITS>(eight);
                     if constexpr (C::BITS == 4) { // half a warp has one block
                         const u32 half = 0xffffu << (lane & 16);
-                        float sum = bf16_low(eight.x) + bf16_high(eight.x) + bf16_low(eight.y) + bf16_high(eight.y) +
-                                    bf16_low(eight.z) + bf16_high(eight.z) + bf16_low(eight.w) + bf16_high(eight.w);
+                        float sum = bf16_low(eight.x) + bf16_high(eight.x) + bf16_low(eight.y) +
+                                    bf16_high(eight.y) + bf16_low(eight.z) + bf16_high(eight.z) +
+                                    bf16_low(eight.w) + bf16_high(eight.w);
                         for (int i = 8; i > 0; i /= 2) {
                             sum += __shfl_xor_sync(half, sum, i);
                         }
@@ -246,7 +252,8 @@ __global__ void __launch_bounds__(C::WARPS * 32)
                     mma(sum[1], a[2], c[2], a[3], c[3], xs.z, xs.w);
                 }
                 if constexpr (C::BITS == 4) {
-                    const typename C::Scale *scale = (const typename C::Scale *)(slot + CHUNK * 1024) + b * 16 + g;
+                    const typename C::Scale *scale =
+                        (const typename C::Scale *)(slot + CHUNK * 1024) + b * 16 + g;
                     const float s0 = scale_f32(scale[0]), s1 = scale_f32(scale[8]);
                     for (int j = 0; j < 4; j++) {
                         acc[0][j] += (j < 2 ? s0 : s1) * (group[0][j] + group[1][j]);
