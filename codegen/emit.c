@@ -25,7 +25,8 @@ const Tmpl *emit_template(Emit *e, const char *name)
         }
     }
     Arena *a = e->ctx->arena;
-    const char *path = path_join(a, e->template_dir, arena_printf(a, "%s%s", name, e->plan->target->suffix));
+    const char *path =
+        path_join(a, e->template_dir, arena_printf(a, "%s%s", name, e->plan->target->suffix));
     size_t n;
     char *text = file_read(a, e->ctx->diag, path, &n);
     if (text == NULL) {
@@ -283,8 +284,9 @@ void emit_header_comment(const Emit *e, Buf *b)
     }
     buf_puts(b, " *\n");
     if (e->plan->target->gpu) {
-        put_comment_words(b, arena_printf(a, "Phases: %s. A step launches its kernels in order on "
-                                             "one stream; all pointers are to the GPU's memory.",
+        put_comment_words(b, arena_printf(a,
+                                          "Phases: %s. A step launches its kernels in order on "
+                                          "one stream; all pointers are to the GPU's memory.",
                                           phases.data));
         buf_puts(b, " */\n");
         return;

@@ -73,7 +73,8 @@ bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, S
     k->grid_y = text_of(&arg[1], s);
     k->block = (int)arg[2].i;
     k->shared = n_args > 3 ? (int)arg[3].i : 0;
-    *out = formula_string(str_intern(s, ""));
+    *out =
+        formula_string(str_internf(s, "extern \"C\" __global__ __launch_bounds__(%d)", k->block));
     return true;
 }
 
@@ -110,11 +111,30 @@ static void set_matmul(KernelText *k)
     tmpl_set_int(env, "STRIDE", x->stride);
     tmpl_set_int(env, "BN", cfg->tiles);
     tmpl_set_int(env, "WARPS_N", k->op->kind == OP_MATMUL && cfg->tiles >= 64 ? 2 : 1);
+    bool many = k->phase->module->tokens > cfg->tokens;
+    tmpl_set_string(
+        env, "token_blocks",
+        many ? arena_printf(k->emit->ctx->arena, "(rows + %d) / %d", cfg->tokens - 1, cfg->tokens)
+             : "1");
+    tmpl_set_string(env, "tile_row",
+                    w->ir->dim[0] % cfg->tiles == 0 ? "(n0 + i)"
+                                                    : "(n0 + i < ROWS ? n0 + i : ROWS - 1)");
     tmpl_set_bool(env, "octets", loads_octets(k));
     tmpl_set_bool(env, "codes_in", codes_in);
     tmpl_set_bool(env, "scaled", scaled);
-    tmpl_set_bool(env, "many", k->phase->module->tokens > cfg->tokens);
-    tmpl_set_string(env, "w_type", dtype_name(w->stored));
+    tmpl_set_bool(env, "many", many);
+    const char *type = dtype_name(w->stored);
+    tmpl_set_int(env, "codes_in_byte", w->stored == DT_U4 ? 2 : 1);
+    Arena *a = k->emit->ctx->arena;
+    tmpl_set_string(env, "w_type", type);
+    tmpl_set_string(env, "octet",
+                    w->stored == DT_F32  ? "Float8"
+                    : w->stored == DT_I8 ? "uint2"
+                    : w->stored == DT_U4 ? "uint32_t"
+                                         : "uint4");
+    tmpl_set_string(env, "load_octet", arena_printf(a, "load_%sx8", type));
+    tmpl_set_string(env, "octet_floats", arena_printf(a, "floats_of_%sx8", type));
+    tmpl_set_string(env, "dot_octets", arena_printf(a, "dot_%sx8", type));
     tmpl_set_string(env, "sum_type", codes_in && !scaled ? "int" : "float");
 }
 
@@ -127,10 +147,48 @@ static void set_qkv(KernelText *k)
     bool whole_dims = emit_find_param(k, "angles") == NULL || a->dims == a->head_dim;
     bool pairs = !adjacent && !norm && whole_dims && a->head_dim % 8 == 0;
     tmpl_set_int(&k->env, "WIDTH", pairs ? 8 : a->head_dim);
+    tmpl_set_string(&k->env, "column_i",
+                    pairs
+                        ? "first + (i0 + i) % (WIDTH / 2) + (i0 + i) / (WIDTH / 2) * (HEAD_DIM / 2)"
+                        : "i0 + i");
+    tmpl_set_string(&k->env, "column_at",
+                    pairs ? "first + at % (WIDTH / 2) + at / (WIDTH / 2) * (HEAD_DIM / 2)" : "at");
     tmpl_set_int(&k->env, "R",
-                 pairs && k->kernel->config.tokens <= 2 ? 8
-                 : a->head_dim % 4 == 0                 ? 4
-                                                        : 1);
+                 pairs && k->kernel->config.tokens <= 2               ? 8
+                 : a->head_dim % 4 != 0                               ? 1
+                 : k->op->a.group > 0 && k->kernel->config.tokens > 4 ? 2
+                                                                      : 4);
+}
+
+/* "uint4", and how eight elements of a cache become floats. */
+static void set_octet(KernelText *k, const char *type, const char *floats, const char *param,
+                      const char *raw, const char *to)
+{
+    Arena *a = k->emit->ctx->arena;
+    DType t = emit_find_param(k, str_intern(k->emit->ctx->strings, param))->stored;
+    tmpl_set_string(&k->env, type, t == DT_F32 ? "Float8" : t == DT_I8 ? "uint2" : "uint4");
+    tmpl_set_string(&k->env, floats,
+                    arena_printf(a, "floats_of_%sx8(%s, %s%s);", dtype_name(t), to, raw,
+                                 t == DT_I8 ? ", 0" : ""));
+}
+
+/* Up to four query heads to a block, as many threads as their sums leave registers for. */
+static void set_attention(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    int64_t group = a->heads / a->kv_heads, g = 4, line = 1;
+    while (group % g != 0) {
+        g--;
+    }
+    while (line * 8 < a->head_dim) {
+        line *= 2;
+    }
+    bool decode = k->phase->module->phase == PHASE_DECODE;
+    tmpl_set_int(&k->env, "G", g);
+    tmpl_set_int(&k->env, "LINE", line);
+    tmpl_set_int(&k->env, "THREADS", !decode ? 128 : a->head_dim > 128 ? 256 : 512);
+    set_octet(k, "octet_k", "floats_k", "k_cache", "key", "k");
+    set_octet(k, "octet_v", "floats_v", "v_cache", "value", "v");
 }
 
 void emit_cuda_variables(KernelText *k)
@@ -147,6 +205,9 @@ void emit_cuda_variables(KernelText *k)
     }
     if (k->op->kind == OP_MATMUL_QKV) {
         set_qkv(k);
+    }
+    if (k->op->kind == OP_ATTENTION) {
+        set_attention(k);
     }
 }
 

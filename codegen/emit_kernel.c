@@ -685,7 +685,7 @@ static Str param_list(const KernelText *k)
     Buf b = buf_create(ctx->arena);
     bool gpu = k->emit->plan->target->gpu;
     emit_wrapped(&b, "", item, k->params.n,
-                 (int)(strlen(gpu ? "(" : "static void (") + strlen(k->symbol)), ")");
+                 (int)(strlen(gpu ? "void (" : "static void (") + strlen(k->symbol)), ")");
     return str_intern_n(ctx->strings, b.data, b.len - 1); /* the template closes the list */
 }
 

@@ -35,7 +35,7 @@ typedef struct EmittedKernel {
     Str key; /* its text under a neutral name */
     Str comment, text;
     Str launch; /* GPU targets: the host function that launches it */
-    Buf users; /* phases that call it */
+    Buf users;  /* phases that call it */
 } EmittedKernel;
 
 typedef struct EmittedDot {

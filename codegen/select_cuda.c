@@ -31,17 +31,24 @@ static const Type *type_in(const Choice *c, int slot)
     return c->op->in[slot] == 0 ? NULL : c->func->value[c->op->in[slot]].type;
 }
 
-/* Many tokens of one sequence by bf16 weights without scales, whole steps along K. */
+/* Many tokens of one sequence by weights that are bf16 or become it: codes are, exactly, and a
+ * group's scale is multiplied into them. Whole steps along K, of one group each thread. */
 static bool tensor_cores(const Choice *c)
 {
     enum { FEW_TOKENS = 32, STEP = 32, TILE = 8 };
     const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
     bool qkv = c->op->kind == OP_MATMUL_QKV;
-    int scale = qkv ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
-    bool scaled = c->op->in[scale] != 0 || c->op->in[scale + 1] != 0 || c->op->in[scale + 2] != 0;
-    return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS &&
-           w->dtype == DT_BF16 && dtype_is_float(x->dtype) && !scaled && c->op->a.zero == 0 &&
-           w->dim[1] % STEP == 0 && (c->op->a.interleave == 0 || c->op->a.interleave == TILE);
+    int x_scale = qkv ? (int)QKV_X_SCALE : (int)MATMUL_X_SCALE;
+    bool dtype = w->dtype == DT_BF16 || w->dtype == DT_I8 || w->dtype == DT_U4;
+    return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS && dtype &&
+           x->dtype == DT_BF16 && c->op->in[x_scale] == 0 && w->dim[1] % STEP == 0 &&
+           c->op->a.group % TILE == 0 && (c->op->a.interleave == 0 || c->op->a.interleave == TILE);
+}
+
+/* A thread takes eight columns of a head, a warp whole positions. */
+static bool whole_octets(const Choice *c)
+{
+    return c->op->a.head_dim % 8 == 0 && c->op->a.head_dim <= 256;
 }
 
 /* Also: no norm over the head, and RoPE rotates all of it by halves. */

@@ -263,8 +263,9 @@ static bool choose_target(Compilation *c)
         return diag_error(c->ctx->diag, nowhere, "there is no target '%s': c or cuda", target);
     }
     if (c->o->arch) {
-        return diag_error(c->ctx->diag, nowhere, "--arch is for --target cuda; the C target takes "
-                                                 "--cpu");
+        return diag_error(c->ctx->diag, nowhere,
+                          "--arch is for --target cuda; the C target takes "
+                          "--cpu");
     }
     c->target = target_c(c->ctx, c->o->cpu ? c->o->cpu : "native");
     return c->target != NULL;

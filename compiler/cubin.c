@@ -33,9 +33,16 @@ static bool run_nvcc(Ctx *ctx, const char *nvcc, const char *source, const char 
                      const char *out, bool verbose)
 {
     const char *made = arena_printf(ctx->arena, "%s.tmp-%ld", out, (long)getpid());
-    const char *const words[] = {nvcc, "-cubin", arena_printf(ctx->arena, "-arch=%s", arch),
-                                 "-O3", "--std=c++17", "-Xptxas", "--warn-on-spills", "-o",
-                                 made, source};
+    const char *const words[] = {nvcc,
+                                 "-cubin",
+                                 arena_printf(ctx->arena, "-arch=%s", arch),
+                                 "-O3",
+                                 "--std=c++17",
+                                 "-Xptxas",
+                                 "--warn-on-spills",
+                                 "-o",
+                                 made,
+                                 source};
     TextList argv = {0};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         vec_push(ctx->arena, &argv, words[i]);

@@ -29,8 +29,8 @@ typedef struct SinterRun {
     int logits_wanted;         /* enum SinterLogits (prefill; decode always computes all) */
     int threads;
     SinterBarrier *barrier;
-    const float *input;                  /* models without @embed: activations in, [rows, d_model] */
-    uint64_t *profile; /* NULL, or ns per model->steps[i], added by thread 0 */
+    const float *input; /* models without @embed: activations in, [rows, d_model] */
+    uint64_t *profile;  /* NULL, or ns per model->steps[i], added by thread 0 */
     /* GPU targets: every pointer above is to the GPU's memory, and kv lies there as a table. */
     SinterGpu *gpu;
     uint8_t *const *kv_table;
@@ -106,8 +106,8 @@ typedef struct SinterModel {
     SinterEntry prefill;
     const SinterKernelInfo *steps;
     int n_steps;
-    int (*cpu_ok)(void);   /* 1 when this CPU has the instructions compiled in */
-    const char *cpu_needs; /* "AVX-512F BW VL VNNI BF16" */
+    int (*cpu_ok)(void);         /* 1 when this CPU has the instructions compiled in */
+    const char *cpu_needs;       /* "AVX-512F BW VL VNNI BF16" */
     const SinterGpuProgram *gpu; /* NULL: runs on the CPU */
 } SinterModel;
 

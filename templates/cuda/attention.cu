@@ -1,9 +1,8 @@
 //# attention.cu - softmax(q . k) . v in one pass over the cache, BLOCK positions at a time: each
 //# thread has the scores of one position, then each a column of the values. A block of threads is
 //# one token and one key/value head: its GROUP query heads share what is read.
-${launch("rows", KV_HEADS, 128)}
-extern "C" __global__ void __launch_bounds__(128)
-${name}(${params})
+${launch("rows", KV_HEADS, 128)};
+void ${name}(${params})
 {
     enum { GROUP = ${GROUP}, HEAD_DIM = ${HEAD_DIM}, BLOCK = 128 };
     /* Columns of the values to a thread, and threads (of different positions) to a column. */

@@ -1,7 +1,6 @@
 //# attn_mix.cu - the sum over positions of p * v. Plain: attention was not fused.
-${launch("rows", HEADS, 128)}
-extern "C" __global__ void __launch_bounds__(128)
-${name}(${params})
+${launch("rows", HEADS, 128)};
+void ${name}(${params})
 {
     enum { HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     const int64_t t = blockIdx.x, h = blockIdx.y, head = h / (HEADS / KV_HEADS);

@@ -1,8 +1,7 @@
 //# attn_scores.cu - scale * q . k for every visible position, -inf elsewhere. Plain: attention was
 //# not fused, so the scores are in memory.
-${launch("rows", HEADS, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", HEADS, 256)};
+void ${name}(${params})
 {
     enum { HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     const int64_t t = blockIdx.x, h = blockIdx.y, head = h / (HEADS / KV_HEADS);

@@ -1,7 +1,6 @@
 //# copy.cu - a returned value into the environment when its old value was still needed.
-${launch("rows", 1, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", 1, 256)};
+void ${name}(${params})
 {
     enum { COLS = ${COLS} };
     const int64_t t = blockIdx.x;

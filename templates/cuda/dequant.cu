@@ -1,7 +1,6 @@
 //# dequant.cu - codes of an activation back to floats; DIM columns share a scale.
-${launch("rows", 1, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", 1, 256)};
+void ${name}(${params})
 {
     enum { COLS = ${COLS}, DIM = ${DIM} };
     const int64_t t = blockIdx.x;

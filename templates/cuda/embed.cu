@@ -1,7 +1,6 @@
 //# embed.cu - rows of a table by id; negative ids (unused rows) give zeros.
-${launch("rows", 1, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", 1, 256)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x, id = ids[t];

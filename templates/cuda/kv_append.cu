@@ -1,7 +1,7 @@
-//# kv_append.cu - row t of x into its sequence's cache at pos[t]. A cache is [HEADS][CONTEXT][DIM].
-${launch("rows", HEADS, 128)}
-extern "C" __global__ void __launch_bounds__(128)
-${name}(${params})
+//# kv_append.cu - row t of x into its sequence's cache at pos[t]. A cache is
+//# [HEADS][CONTEXT][DIM].
+${launch("rows", HEADS, 128)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x, h = blockIdx.y;

@@ -1,7 +1,6 @@
 //# layernorm.cu - out = (x - mean) / sqrt(var + eps) * gain + bias, one block to a row.
-${launch("rows", 1, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", 1, 256)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x;

@@ -1,7 +1,6 @@
 //# map.cu - an expression over operands of the same rows, one thread to a column.
-${launch(floor((COLS + 255) / 256), "rows", 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch(floor((COLS + 255) / 256), "rows", 256)};
+void ${name}(${params})
 {
     enum { COLS = ${COLS} };
     const int64_t t = blockIdx.y, n = blockIdx.x * 256 + threadIdx.x;

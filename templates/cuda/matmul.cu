@@ -1,8 +1,8 @@
-//# matmul.cu - out = epilogue(x . w^T). A block takes R weight rows and TOKENS rows of x; its threads
-//# lie side by side along K, each with PER weights of every row in flight, and add up at the end.
-${launch(floor((N + R / WAYS - 1) / floor(R / WAYS)), many ? "(rows + " + string(TOKENS - 1) + ") / " + string(TOKENS) : "1", 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+//# matmul.cu - out = epilogue(x . w^T). A block takes R weight rows and TOKENS rows of x; its
+//# threads lie side by side along K, each with PER weights of every row in flight, and add up at
+//# the end.
+${launch(floor((N + R / WAYS - 1) / floor(R / WAYS)), token_blocks, 256)};
+void ${name}(${params})
 {
     enum { K = ${K}, N = ${N}, TOKENS = ${TOKENS}, R = ${R}, COLS = R / ${WAYS}, WARPS = 8 };
     //% if octets
@@ -28,7 +28,7 @@ ${name}(${params})
     }
     ${sum_type} sum[TOKENS][R] = {};
     for (int k = threadIdx.x * PER; k < K; k += WARPS * 32 * PER) {
-        ${part("sums", "row[i]")}
+        ${part("sums", "row[i]")};
     }
     __shared__ float part[WARPS][TOKENS * R];
 #pragma unroll

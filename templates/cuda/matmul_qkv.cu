@@ -1,10 +1,9 @@
-//# matmul_qkv.cu - the merged q, k, v projection. A block takes WIDTH rows of one head: all of it when
-//# a norm spans the head, else rows d and d + HEAD_DIM / 2, which RoPE rotates together; bias, norm,
-//# RoPE and the append to the caches happen while they are in shared memory. Heads: HEADS of q,
-//# KV_HEADS of k, KV_HEADS of v.
-${launch(floor(HEAD_DIM / WIDTH) * (HEADS + 2 * KV_HEADS), many ? "(rows + " + string(TOKENS - 1) + ") / " + string(TOKENS) : "1", 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+//# matmul_qkv.cu - the merged q, k, v projection. A block takes WIDTH rows of one head: all of it
+//# when a norm spans the head, else rows d and d + HEAD_DIM / 2, which RoPE rotates together;
+//# bias, norm, RoPE and the append to the caches happen while they are in shared memory. Heads:
+//# HEADS of q, KV_HEADS of k, KV_HEADS of v.
+${launch(floor(HEAD_DIM / WIDTH) * (HEADS + 2 * KV_HEADS), token_blocks, 256)};
+void ${name}(${params})
 {
     enum { K = ${K}, HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     enum { TOKENS = ${TOKENS}, WIDTH = ${WIDTH}, R = ${R}, WARPS = 8, PARTS = HEAD_DIM / WIDTH };
@@ -15,7 +14,7 @@ ${name}(${params})
     //% end
     const int64_t unit = blockIdx.x / PARTS;
     //% if WIDTH < HEAD_DIM
-    const int64_t part_of_head = blockIdx.x % PARTS;
+    const int first = blockIdx.x % PARTS * (WIDTH / 2);
     //% end
     //% if many
     const int64_t t0 = (int64_t)blockIdx.y * TOKENS;
@@ -28,11 +27,11 @@ ${name}(${params})
         int64_t row[R];
 #pragma unroll
         for (int i = 0; i < R; i++) {
-            row[i] = unit * HEAD_DIM + ${WIDTH < HEAD_DIM ? "part_of_head * (WIDTH / 2) + (i0 + i) % (WIDTH / 2) + (i0 + i) / (WIDTH / 2) * (HEAD_DIM / 2)" : "i0 + i"};
+            row[i] = unit * HEAD_DIM + ${column_i};
         }
         ${sum_type} sum[TOKENS][R] = {};
         for (int k = threadIdx.x * PER; k < K; k += WARPS * 32 * PER) {
-            ${part("sums", "row[i]")}
+            ${part("sums", "row[i]")};
         }
         __syncthreads();
 #pragma unroll
@@ -46,7 +45,7 @@ ${name}(${params})
         for (int i = threadIdx.x; i < TOKENS * R; i += WARPS * 32) {
             const int at = i0 + i % R;
             const int64_t t = t0 + i / R < rows ? t0 + i / R : rows - 1;
-            const int64_t n = unit * HEAD_DIM + ${WIDTH < HEAD_DIM ? "part_of_head * (WIDTH / 2) + at % (WIDTH / 2) + at / (WIDTH / 2) * (HEAD_DIM / 2)" : "at"};
+            const int64_t n = unit * HEAD_DIM + ${column_at};
             float acc0 = 0;
             for (int warp = 0; warp < WARPS; warp++) {
                 acc0 += part[warp][i];
@@ -79,7 +78,7 @@ ${name}(${params})
         if (t >= rows) {
             continue;
         }
-        const int d = ${WIDTH < HEAD_DIM ? "(int)part_of_head * (WIDTH / 2) + at % (WIDTH / 2) + at / (WIDTH / 2) * (HEAD_DIM / 2)" : "at"};
+        const int d = ${column_at};
         float y = head[j][at];
         //% if has("angles")
         if (unit < HEADS + KV_HEADS && d < ${DIMS}) {

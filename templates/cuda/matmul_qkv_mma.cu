@@ -1,13 +1,12 @@
 //# matmul_qkv_mma.cu - the merged q, k, v projection for many tokens on the tensor cores. A block
 //# takes one head and a warp all its columns, so that columns d and d + HEAD_DIM / 2, which RoPE
 //# rotates together, are in one thread.
-${launch(HEADS + 2 * KV_HEADS, "(rows + 127) / 128", 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch(HEADS + 2 * KV_HEADS, "(rows + 127) / 128", 256)};
+void ${name}(${params})
 {
     enum { K = ${K}, HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     const int64_t unit = blockIdx.x;
-    ${part("mma", "unit * HEAD_DIM + i")}
+    ${part("mma", "(unit * HEAD_DIM + i)")};
 #pragma unroll
     for (int e = 0; e < 4; e++) {
         const int64_t t = t0 + warp_m + lane / 4 + e / 2 * 8;

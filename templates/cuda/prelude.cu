@@ -1,5 +1,5 @@
-//# prelude.cu - what kernels need besides CUDA's built-in functions; no header is included, so that
-//# nvcc and NVRTC compile the same text. `used(name)`: the program so far mentions the name.
+//# prelude.cu - what kernels need besides CUDA's built-in functions; no header is included, so
+//# that nvcc and NVRTC compile the same text. `used(name)`: the program so far mentions the name.
 typedef signed char int8_t;
 typedef unsigned char uint8_t;
 typedef unsigned short uint16_t;
@@ -152,7 +152,7 @@ __device__ inline int8_t code_of(float x, float scale)
 }
 
 //% end
-//% if used("load_bf16x8") || used("load_f16x8")
+//% if used("load_stream16")
 /* 16 bytes that are read once: they need no place in L1. */
 __device__ inline uint4 load_stream16(const void *p)
 {
@@ -170,6 +170,8 @@ __device__ inline uint4 load_bf16x8(const uint16_t *p)
     return load_stream16(p);
 }
 
+//% end
+//% if used("floats_of_bf16x8")
 __device__ inline void floats_of_bf16x8(float *f, uint4 raw)
 {
     const uint32_t pair[4] = {raw.x, raw.y, raw.z, raw.w};
@@ -186,6 +188,8 @@ __device__ inline uint4 load_f16x8(const uint16_t *p)
     return load_stream16(p);
 }
 
+//% end
+//% if used("floats_of_f16x8")
 __device__ inline void floats_of_f16x8(float *f, uint4 raw)
 {
     const uint32_t pair[4] = {raw.x, raw.y, raw.z, raw.w};
@@ -197,16 +201,20 @@ __device__ inline void floats_of_f16x8(float *f, uint4 raw)
 }
 
 //% end
-//% if used("load_f32x8")
+//% if used("Float8")
 struct Float8 {
     float4 a, b;
 };
 
+//% end
+//% if used("load_f32x8")
 __device__ inline Float8 load_f32x8(const float *p)
 {
     return {__ldg((const float4 *)p), __ldg((const float4 *)p + 1)};
 }
 
+//% end
+//% if used("floats_of_f32x8")
 __device__ inline void floats_of_f32x8(float *f, Float8 raw)
 {
     f[0] = raw.a.x, f[1] = raw.a.y, f[2] = raw.a.z, f[3] = raw.a.w;

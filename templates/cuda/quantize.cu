@@ -1,7 +1,6 @@
 //# quantize.cu - int8 codes and scales of each row, or of each group of DIM columns.
-${launch("rows", GROUPS, 128)}
-extern "C" __global__ void __launch_bounds__(128)
-${name}(${params})
+${launch("rows", GROUPS, 128)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM}, GROUPS = ${GROUPS} };
     const int64_t t = blockIdx.x, g = blockIdx.y;

@@ -1,7 +1,6 @@
 //# rmsnorm.cu - out = x / sqrt(mean(x^2) + eps) * gain, over rows or groups of DIM columns.
-${launch("rows", GROUPS, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", GROUPS, 256)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x, first = blockIdx.y * (int64_t)DIM;

@@ -1,7 +1,6 @@
 //# rope.cu - rotates the first DIMS columns of each head.
-${launch("rows", HEADS, 128)}
-extern "C" __global__ void __launch_bounds__(128)
-${name}(${params})
+${launch("rows", HEADS, 128)};
+void ${name}(${params})
 {
     enum { HEAD_DIM = ${HEAD_DIM}, DIMS = ${DIMS}, HALF = DIMS / 2 };
     const int64_t t = blockIdx.x, h = blockIdx.y;

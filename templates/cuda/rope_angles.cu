@@ -1,8 +1,7 @@
-//# rope_angles.cu - cosines and sines of every rotated pair. The angle is reduced in double (positions
-//# reach 10^5), in units of pi, so that the functions see small numbers only.
-${launch("rows", 1, 128)}
-extern "C" __global__ void __launch_bounds__(128)
-${name}(${params})
+//# rope_angles.cu - cosines and sines of every rotated pair. The angle is reduced in double
+//# (positions reach 10^5), in units of pi, so that the functions see small numbers only.
+${launch("rows", 1, 128)};
+void ${name}(${params})
 {
     enum { HALF = ${HALF} };
     const int64_t t = blockIdx.x;

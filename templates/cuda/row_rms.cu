@@ -1,7 +1,6 @@
 //# row_rms.cu - one number a row: 1 / sqrt(mean(x^2) + eps); a folded norm's part in the epilogue.
-${launch("rows", 1, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", 1, 256)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x;

@@ -1,7 +1,6 @@
 //# softmax.cu - over rows of DIM columns; a row of -inf gives zeros.
-${launch("rows", ROWS, 256)}
-extern "C" __global__ void __launch_bounds__(256)
-${name}(${params})
+${launch("rows", ROWS, 256)};
+void ${name}(${params})
 {
     enum { DIM = ${DIM}, ROWS = ${ROWS} };
     const int64_t i = blockIdx.x * (int64_t)ROWS + blockIdx.y;

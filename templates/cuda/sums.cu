@@ -1,13 +1,13 @@
 //# sums.cu - one step along K of the sums of R weight rows and TOKENS rows of x: columns k ... k +
 //# PER - 1, whose group is k / GROUP. Weights are asked for first, all of them.
 //% if octets
-decltype(load_${w_type}x8(w)) raw[R];
+${octet} raw[R];
 #pragma unroll
 for (int i = 0; i < R; i++) {
     //% if w_type == "u4"
     raw[i] = load_u4x8(w + (${row_of_i} * K + k) / 2);
     //% else
-    raw[i] = load_${w_type}x8(w + ${row_of_i} * K + k);
+    raw[i] = ${load_octet}(w + ${row_of_i} * K + k);
     //% end
 }
 //% end
@@ -45,15 +45,15 @@ for (int i = 0; i < R; i++) {
     //% if octets && codes_in == false
     float weight[8];
     //% if w_type == "u4" || w_type == "i8"
-    floats_of_${w_type}x8(weight, raw[i], zero);
+    ${octet_floats}(weight, raw[i], zero);
     //% else
-    floats_of_${w_type}x8(weight, raw[i]);
+    ${octet_floats}(weight, raw[i]);
     //% end
     //% end
 #pragma unroll
     for (int j = 0; j < TOKENS; j++) {
         //% if octets && codes_in
-        const int dot = dot_${w_type}x8(raw[i], codes[j], zero);
+        const int dot = ${dot_octets}(raw[i], codes[j], zero);
         //% elif octets
         float dot = 0;
 #pragma unroll

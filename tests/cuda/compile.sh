@@ -101,7 +101,7 @@ refused "an older chip" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=75 "$t
 refused "a later chip that sm_90a is not for" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=100 \
     "$tt" -p Once -n 2 -- "compute capability 10.0"
 refused "too little memory" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_FREE=1000000 "$tt" -p Once \
-    -n 2 -- "the model needs 0.01 GB" "0.00 of 17.18 GB are free"
+    -n 2 -- "the model needs 0.02 GB" "0.00 of 17.18 GB are free"
 refused "no such device" 1 env SINTER_LIBCUDA="$work/libcuda.so" SINTER_DEVICE=3 "$tt" -p Once -n 2 \
     -- "SINTER_DEVICE is 3: there are GPUs 0 to 0"
 refused "not a driver" 2 env SINTER_LIBCUDA=libm.so.6 "$tt" -p Once -n 2 -- "has no cuInit"
