@@ -1,7 +1,8 @@
 //# matmul.c - out = epilogue(x . w^T). A unit is some tiles of LANES weight rows; each thread takes
-//# a run of units and reads their weights front to back. packs: the register block reads x in a
-// form # of its own. blocked: more rows than a register block takes at once; BLOCK of them stay in
-// cache # beside a unit's weights.
+//# a run of units and reads their weights front to back.
+//#   packs    the register block reads x in a form of its own
+//#   blocked  more rows than a register block takes; BLOCK of them stay in cache beside a unit's
+//#            weights
 static void ${name}(${params})
 {
     //% if blocked
