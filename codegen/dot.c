@@ -66,7 +66,7 @@ static DotBlock plain_block(const DotShape *s)
     while (b.tiles > s->ways && (b.tiles > room || !tiles_fit(s, b.tiles))) {
         b.tiles /= 2;
     }
-    b.unroll = 1;
+    b.unroll = b.calls = 1;
     return b;
 }
 
@@ -90,11 +90,12 @@ static DotBlock packed_block(const DotFamily *f, const DotShape *s)
     most = most < 1 ? 1 : most;
     int64_t blocks = (s->rows + most - 1) / most; /* of equal size */
     b.tokens = (int)((s->rows + blocks - 1) / blocks);
+    b.calls = b.tokens == 1 ? b.tiles : 1;
     if (s->grouped && s->steps <= SHORT_GROUP) {
         b.unroll = 1; /* the sums of the next group do not wait */
     }
     while (b.unroll > 1 &&
-           (s->steps % b.unroll != 0 || b.tokens * b.tiles * planes * b.unroll > TURNS)) {
+           (s->steps % b.unroll != 0 || b.tokens * b.tiles / b.calls * planes * b.unroll > TURNS)) {
         b.unroll /= 2;
     }
     return b;

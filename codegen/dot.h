@@ -36,7 +36,8 @@ typedef struct DotShape {
 } DotShape;
 
 typedef struct DotBlock {
-    int tokens, tiles; /* rows of x and tiles of weights, all accumulators in registers */
+    int tokens, tiles; /* rows of x and tiles of weights of an epilogue */
+    int calls;         /* the tiles are multiplied in so many calls: one stream of weights each */
     int unroll;        /* accumulators that take turns */
     int64_t rows;      /* of x that are packed, or kept in cache, at once */
 } DotBlock;

@@ -486,7 +486,7 @@ static Str dot_name(const KernelText *k, int64_t tail)
         return str_internf(s, "dot_any_%s", k->symbol);
     }
     Buf b = buf_create(k->emit->ctx->arena);
-    buf_printf(&b, "dot_%s_%dx%d", cfg->dot, cfg->tokens, cfg->tiles);
+    buf_printf(&b, "dot_%s_%dx%d", cfg->dot, cfg->tokens, cfg->tiles / cfg->calls);
     if (cfg->unroll > 1) {
         buf_printf(&b, "x%d", cfg->unroll);
     }
@@ -559,7 +559,7 @@ static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tai
     tmpl_set_string(env, "name", name);
     tmpl_set_string(env, "params", dot_params(k, name, any));
     tmpl_set_int(env, "MT", cfg->tokens);
-    tmpl_set_int(env, "NT", cfg->tiles);
+    tmpl_set_int(env, "NT", cfg->tiles / cfg->calls);
     tmpl_set_int(env, "U", cfg->unroll);
     tmpl_set_int(env, "LANES", k->lanes);
     const DotFamily *family = dot_family(cfg->dot);
@@ -735,26 +735,19 @@ static bool host_pack(const Call *c)
     return text(c, "%s(%s, %s, %lld, %s, TOKENS);", name, to, from, stride, rows);
 }
 
-/* dot("acc", t0, tile): the call; its function is made on the way. */
-static bool host_dot(const Call *c)
+/* One call of the register block, for the tiles from `tile` on. */
+static void put_dot_call(const Call *c, Buf *b, Str name, const char *acc, const char *tile)
 {
     KernelText *k = c->k;
-    const KernelParam *x = emit_find_param(k, "x"), *w = emit_find_param(k, "w");
-    const KernelParam *xs = emit_find_param(k, "x_scale");
-    bool any = strcmp(k->kernel->config.dot, "any") == 0;
-    int64_t tail = tail_of(k);
-    Str name = dot_name(k, tail);
-    /* While the kernel's key is made its symbol is neutral: a block of its own is not. */
-    if (strcmp(k->symbol, "KERNEL") != 0 && !make_dot(k, name, tail)) {
-        return false;
-    }
+    StrTable *s = c->ctx->strings;
+    const KernelParam *x = emit_find_param(k, "x"), *xs = emit_find_param(k, "x_scale");
+    const DotFamily *family = dot_family(k->kernel->config.dot);
+    bool any = strcmp(family->name, "any") == 0;
     const char *t0 = str_arg(c, 1);
     bool first = strcmp(t0, "0") == 0;
     Str item[14];
     size_t n = 0;
-    StrTable *s = c->ctx->strings;
-    item[n++] = str_intern(s, str_arg(c, 0));
-    const DotFamily *family = dot_family(k->kernel->config.dot);
+    item[n++] = str_intern(s, acc);
     long long width = (long long)packed_width(k) * (family->planes == 2 ? 2 : 1);
     if (family->pack == NULL) {
         long long stride = (long long)x->stride;
@@ -772,8 +765,8 @@ static bool host_dot(const Call *c)
     if (family->planes == 2) {
         item[n++] = first ? "x_unit" : str_internf(s, "x_unit + (%s - b0)", t0);
     }
-    item[n++] = w->name;
-    item[n++] = str_intern(s, str_arg(c, 2));
+    item[n++] = str_intern(s, "w");
+    item[n++] = str_intern(s, tile);
     if (!any) {
         item[n++] = "K";
     }
@@ -791,8 +784,28 @@ static bool host_dot(const Call *c)
                           : str_internf(s, "x_scale + %s * %lld", factor(c, 1),
                                         (long long)columns_of(xs->ir));
     }
-    Buf b = buf_create(c->ctx->arena);
-    emit_wrapped(&b, arena_printf(c->ctx->arena, "%s(", name), item, n, 12, ");");
+    emit_wrapped(b, arena_printf(c->ctx->arena, "%s(", name), item, n, 12, ");");
+}
+
+/* dot("acc", t0, tile): the call (or calls); its function is made on the way. */
+static bool host_dot(const Call *c)
+{
+    KernelText *k = c->k;
+    const KernelConfig *cfg = &k->kernel->config;
+    Arena *a = c->ctx->arena;
+    int64_t tail = tail_of(k);
+    Str name = dot_name(k, tail);
+    /* While the kernel's key is made its symbol is neutral: a block of its own is not. */
+    if (strcmp(k->symbol, "KERNEL") != 0 && !make_dot(k, name, tail)) {
+        return false;
+    }
+    Buf b = buf_create(a);
+    put_dot_call(c, &b, name, str_arg(c, 0), str_arg(c, 2));
+    for (int i = 1; i < cfg->calls; i++) {
+        buf_putc(&b, '\n');
+        put_dot_call(c, &b, name, arena_printf(a, "%s + %d * LANES", str_arg(c, 0), i),
+                     arena_printf(a, "%s + %d", str_arg(c, 2), i));
+    }
     return text(c, "%s", b.data);
 }
 

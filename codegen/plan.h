@@ -58,6 +58,7 @@ typedef struct KernelConfig {
     const char *variant;  /* file of a kernel made for this case, same parameters; NULL: template */
     const char *dot;      /* matmul: family of the register block, NULL otherwise */
     int tokens, tiles;    /* matmul: rows and tiles in a register block */
+    int calls;            /* matmul: calls of the register block for these tiles */
     int unroll;           /* matmul: accumulators that take turns */
     int64_t block_rows;   /* matmul: rows of x that are packed, or kept in cache, at once */
     int ways;             /* matmul: 2 when gate and up rows alternate */

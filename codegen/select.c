@@ -126,6 +126,7 @@ static void configure_matmul(const Choice *c, Kernel *k)
     DotBlock block = matmul_block(c, cfg, n_tiles);
     cfg->tokens = block.tokens;
     cfg->tiles = block.tiles;
+    cfg->calls = block.calls;
     cfg->unroll = block.unroll;
     cfg->block_rows = block.rows;
     cfg->units = n_tiles / cfg->tiles;
@@ -141,6 +142,7 @@ static void configure_qkv(const Choice *c, Kernel *k)
     int64_t head_tiles = a->head_dim % lanes == 0 ? a->head_dim / lanes : 1;
     while (head_tiles % k->config.tiles != 0) {
         k->config.tiles /= 2;
+        k->config.calls = 1;
     }
     k->config.units = a->heads + 2 * a->kv_heads;
     k->split = (SplitBy){SPLIT_NONE, 0, 0};
