@@ -92,7 +92,7 @@ static DotBlock packed_block(const DotFamily *f, const DotShape *s)
     b.tokens = (int)((s->rows + blocks - 1) / blocks);
     b.calls = b.tokens == 1 ? b.tiles : 1;
     if (s->grouped && s->steps <= SHORT_GROUP) {
-        b.unroll = 1; /* the sums of the next group do not wait */
+        b.unroll = 2; /* the sums of the next group do not wait */
     }
     while (b.unroll > 1 &&
            (s->steps % b.unroll != 0 || b.tokens * b.tiles / b.calls * planes * b.unroll > TURNS)) {

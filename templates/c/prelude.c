@@ -135,7 +135,10 @@ static inline void vec_store(float *p, VecF v)
 static inline VecF vec_load_n(const float *p, int64_t n)
 {
     VecF v = {0};
-    memcpy(&v, p, n < LANES ? (size_t)n * sizeof *p : sizeof v);
+    if (n >= LANES) {
+        return vec_load(p);
+    }
+    memcpy(&v, p, (size_t)n * sizeof *p);
     return v;
 }
 
@@ -143,7 +146,11 @@ static inline VecF vec_load_n(const float *p, int64_t n)
 //% if used("vec_store_n")
 static inline void vec_store_n(float *p, VecF v, int64_t n)
 {
-    memcpy(p, &v, n < LANES ? (size_t)n * sizeof *p : sizeof v);
+    if (n >= LANES) {
+        vec_store(p, v);
+        return;
+    }
+    memcpy(p, &v, (size_t)n * sizeof *p);
 }
 
 //% end
@@ -524,15 +531,29 @@ static inline float largest_of(const float *x, int64_t n)
 }
 
 //% end
+//% if used("vec_store_i8_n")
+/* The low bytes of the first n lanes. */
+static inline void vec_store_i8_n(int8_t *p, VecI v, int64_t n)
+{
+    const VecB b = __builtin_convertvector(v, VecB);
+    if (n >= LANES) {
+        memcpy(p, &b, sizeof b);
+        return;
+    }
+    memcpy(p, &b, (size_t)n);
+}
+
+//% end
 //% if used("quantize_row")
 /* code = x / scale to the nearest integer, ties to even; returns scale = max |x| / 127. */
 static inline float quantize_row(int8_t *code, const float *x, int64_t n)
 {
     const float scale = largest_of(x, n) / 127;
-    for (int64_t i = 0; i < n; i++) {
+    const VecF by = vec_splat(scale > 0 ? scale : 1);
+    for (int64_t i = 0; i < n; i += LANES) {
         /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
-        const float shifted = (scale > 0 ? x[i] / scale : 0) + 0x1.8p23f;
-        code[i] = (int8_t)(int32_t)(bits_of_float(shifted) - 0x4b400000);
+        const VecF shifted = vec_load_n(x + i, n - i) / by + 0x1.8p23f;
+        vec_store_i8_n(code + i, (VecI)shifted - 0x4b400000, n - i);
     }
     return scale;
 }
@@ -544,12 +565,13 @@ static inline float quantize_row(int8_t *code, const float *x, int64_t n)
 static inline float split_row(int8_t *high, int8_t *low, const float *x, int64_t n)
 {
     const float unit = largest_of(x, n) / 16256, factor = unit > 0 ? 1 / unit : 0;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i += LANES) {
         /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
-        const uint32_t shifted = bits_of_float(x[i] * factor + 0x1.8p23f);
-        const int32_t code = (int32_t)(shifted - 0x4b400000), rounded = (code + 64) >> 7;
-        high[i] = (int8_t)rounded;
-        low[i] = (int8_t)(code - rounded * 128);
+        const VecF shifted =
+            vec_fma(vec_load_n(x + i, n - i), vec_splat(factor), vec_splat(0x1.8p23f));
+        const VecI code = (VecI)shifted - 0x4b400000, rounded = (code + 64) >> 7;
+        vec_store_i8_n(high + i, rounded, n - i);
+        vec_store_i8_n(low + i, code - rounded * 128, n - i);
     }
     return unit;
 }
@@ -558,9 +580,17 @@ static inline float split_row(int8_t *high, int8_t *low, const float *x, int64_t
 //% if used("sum_of_codes")
 static inline int32_t sum_of_codes(const int8_t *code, int64_t n)
 {
+    VecI sums = {0};
     int32_t sum = 0;
-    for (int64_t i = 0; i < n; i++) {
+    int64_t i = 0;
+    for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        sums = vec_dot_u8s8(sums, veci_splat(0x01010101), veci_load(code + i));
+    }
+    for (; i < n; i++) {
         sum += code[i];
+    }
+    for (int lane = 0; lane < LANES; lane++) {
+        sum += sums[lane];
     }
     return sum;
 }
