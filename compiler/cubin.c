@@ -1,7 +1,7 @@
 /* cubin.c - x.cu to machine code, one file for each chip.
  *
  * nvcc runs as a child process. NVRTC is opened with dlopen and compiles the same text in the
- * process; it needs no host compiler and no headers. Its five functions are declared here, so that
+ * process; it needs no host compiler and no headers. Its functions are declared here, so that
  * sinter builds where no CUDA is installed. */
 #include "compiler/cubin.h"
 
@@ -71,6 +71,7 @@ typedef struct NvrtcApi {
     int (*cubin_size)(Nvrtc, size_t *);
     int (*cubin)(Nvrtc, char *);
     int (*destroy)(Nvrtc *);
+    int (*version)(int *, int *);
 } NvrtcApi;
 
 /* A function pointer out of the void * that dlsym gives. */
@@ -96,7 +97,18 @@ static bool nvrtc_open(NvrtcApi *api)
            symbol(library, "nvrtcGetProgramLog", &api->log) &&
            symbol(library, "nvrtcGetCUBINSize", &api->cubin_size) &&
            symbol(library, "nvrtcGetCUBIN", &api->cubin) &&
-           symbol(library, "nvrtcDestroyProgram", &api->destroy);
+           symbol(library, "nvrtcDestroyProgram", &api->destroy) &&
+           symbol(library, "nvrtcVersion", &api->version);
+}
+
+char *cubin_nvrtc(Arena *a)
+{
+    NvrtcApi api = {0};
+    int major = 0, minor = 0;
+    if (!nvrtc_open(&api) || api.version(&major, &minor) != 0) {
+        return NULL;
+    }
+    return arena_printf(a, "version %d.%d", major, minor);
 }
 
 static bool nvrtc_fail(Ctx *ctx, const NvrtcApi *api, Nvrtc program, const char *source)

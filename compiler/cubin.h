@@ -9,5 +9,7 @@
 bool cubin_build(Ctx *ctx, const Target *target, const char *dir, const char *name, bool verbose);
 /* nvcc on PATH or in /usr/local/cuda/bin; NULL when there is none. */
 char *cubin_nvcc(Arena *a);
+/* "version 13.0" of the NVRTC library that would be used; NULL when there is none. */
+char *cubin_nvrtc(Arena *a);
 
 #endif

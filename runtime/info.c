@@ -17,7 +17,11 @@ static void print_text(const Found *f, const char *path)
     const SinterModel *m = &sinter_model;
     printf("model        %s: %s\n", m->name, m->spec_summary);
     printf("target       %s\n", m->target);
-    printf("cpu          needs %s: %s\n", m->cpu_needs, f->cpu_ok ? "here" : "not on this machine");
+    if (m->gpu)
+        printf("gpu          machine code for %s\n", m->cpu_needs);
+    else
+        printf("cpu          needs %s: %s\n", m->cpu_needs,
+               f->cpu_ok ? "here" : "not on this machine");
     printf("threads      %d by default\n", pool_default_threads());
     printf("shape        %d layers, d_model %d, vocab %d, context %d\n", m->layers, m->d_model,
            m->vocab, m->context);
