@@ -222,12 +222,19 @@ static inline VecI vec_load_u8(const uint8_t *p)
 }
 
 //% end
-//% if used("vec_load_i8")
-static inline VecF vec_load_i8(const int8_t *p)
+//% if used("veci_load_i8")
+static inline VecI veci_load_i8(const int8_t *p)
 {
     VecB b;
     memcpy(&b, p, sizeof b);
-    return __builtin_convertvector((__builtin_convertvector(b, VecI) << 24) >> 24, VecF);
+    return (__builtin_convertvector(b, VecI) << 24) >> 24;
+}
+
+//% end
+//% if used("vec_load_i8")
+static inline VecF vec_load_i8(const int8_t *p)
+{
+    return __builtin_convertvector(veci_load_i8(p), VecF);
 }
 
 //% end
@@ -382,6 +389,22 @@ static inline float vec_sum(VecF v)
     return _mm512_reduce_add_ps((__m512)v);
     //% else
     float sum = 0;
+    for (int i = 0; i < LANES; i++) {
+        sum += v[i];
+    }
+    return sum;
+    //% end
+}
+
+//% end
+//% if used("veci_sum")
+/* The sum of all lanes. */
+static inline int32_t veci_sum(VecI v)
+{
+    //% if avx512
+    return _mm512_reduce_add_epi32((__m512i)v);
+    //% else
+    int32_t sum = 0;
     for (int i = 0; i < LANES; i++) {
         sum += v[i];
     }
@@ -586,13 +609,13 @@ static inline int32_t sum_of_codes(const int8_t *code, int64_t n)
     for (; i + 4 * LANES <= n; i += 4 * LANES) {
         sums = vec_dot_u8s8(sums, veci_splat(0x01010101), veci_load(code + i));
     }
+    for (; i + LANES <= n; i += LANES) {
+        sums += veci_load_i8(code + i);
+    }
     for (; i < n; i++) {
         sum += code[i];
     }
-    for (int lane = 0; lane < LANES; lane++) {
-        sum += sums[lane];
-    }
-    return sum;
+    return sum + veci_sum(sums);
 }
 
 //% end
