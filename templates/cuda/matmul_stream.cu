@@ -117,25 +117,22 @@ void ${name}(${params})
                 const float s1 = s[i4 * 2 + 1 < TOKENS ? i4 * 2 + 1 : TOKENS - 1];
                 float group[2][4] = {{s0, s1, s0, s1}};
                 //% end
-                //% for q in 0..floor(16 / BITS)
-                {
-                    const uint4 x8 = *(const uint4 *)(xs + ${q * 64});
+#pragma unroll
+                for (int q = 0; q < 16 / ${BITS}; q++) {
+                    const uint4 x8 = *(const uint4 *)(xs + q * 64);
                     //% if BITS == 16
-                    mma_bf16(sum[0], {low.x, high.x, low.y, high.y}, x8.x, x8.y);
-                    mma_bf16(sum[1], {low.z, high.z, low.w, high.w}, x8.z, x8.w);
+                    const uint4 a = low, c = high;
                     //% elif BITS == 8
-                    const uint4 a = bf16_of_i8x8(low.${q == 0 ? "x" : "z"}, low.${q == 0 ? "y" : "w"}, exponent);
-                    const uint4 c = bf16_of_i8x8(high.${q == 0 ? "x" : "z"}, high.${q == 0 ? "y" : "w"}, exponent);
-                    mma_bf16(sum[0], {a.x, c.x, a.y, c.y}, x8.x, x8.y);
-                    mma_bf16(sum[1], {a.z, c.z, a.w, c.w}, x8.z, x8.w);
+                    const uint4 a = bf16_of_i8x8(word(low, q * 2), word(low, q * 2 + 1), exponent);
+                    const uint4 c =
+                        bf16_of_i8x8(word(high, q * 2), word(high, q * 2 + 1), exponent);
                     //% else
-                    const uint4 a = bf16_of_u4x8(low.${q == 0 ? "x" : q == 1 ? "y" : q == 2 ? "z" : "w"}, exponent);
-                    const uint4 c = bf16_of_u4x8(high.${q == 0 ? "x" : q == 1 ? "y" : q == 2 ? "z" : "w"}, exponent);
-                    mma_bf16(group[0], {a.x, c.x, a.y, c.y}, x8.x, x8.y);
-                    mma_bf16(group[1], {a.z, c.z, a.w, c.w}, x8.z, x8.w);
+                    const uint4 a = bf16_of_u4x8(word(low, q), exponent);
+                    const uint4 c = bf16_of_u4x8(word(high, q), exponent);
                     //% end
+                    mma_bf16(${BITS == 4 ? "group" : "sum"}[0], {a.x, c.x, a.y, c.y}, x8.x, x8.y);
+                    mma_bf16(${BITS == 4 ? "group" : "sum"}[1], {a.z, c.z, a.w, c.w}, x8.z, x8.w);
                 }
-                //% end
                 //% if BITS == 4
                 const float *const scale = (const float *)(from + CHUNK * 1024) + b * 16 + g;
 #pragma unroll
@@ -162,7 +159,7 @@ void ${name}(${params})
             continue;
         }
         __syncthreads();
-        /* A warp adds 16 rows at a time: lane % 16 is the row, lane / 16 which half of the warps. */
+        /* A warp adds 16 rows at a time: lane % 16 is the row, lane / 16 the half of the warps. */
         for (int e = warp; e < (in_round + 1) * TOKENS; e += WARPS) {
             const int64_t t = e % TOKENS;
             const int64_t tile = blockIdx.x + (int64_t)(r - in_round + e / TOKENS) * gridDim.x;
@@ -175,12 +172,9 @@ void ${name}(${params})
             acc0 += __shfl_xor_sync(0xffffffff, acc0, 16);
             //% if WAYS > 1
             const float acc1 = __shfl_xor_sync(0xffffffff, acc0, 8);
-            const int64_t n = tile * 8 + lane;
-            if (lane < 8 && t < rows && n < N) {
-                //% else
-            const int64_t n = tile * 16 + lane;
-            if (lane < 16 && t < rows && n < N) {
-                //% end
+            //% end
+            const int64_t n = tile * (16 / ${WAYS}) + lane;
+            if (lane < 16 / ${WAYS} && t < rows && n < N) {
                 ${leaves};
                 ${store("out", "t", "n")};
             }

@@ -63,6 +63,12 @@ __device__ inline uint32_t bf16_sub(uint32_t a, uint32_t b)
     return r;
 }
 
+/* i is a constant once loops are unrolled. */
+__device__ inline uint32_t word(uint4 v, int i)
+{
+    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
+
 /* Eight codes as bf16, in the order 0 2, 1 3, 4 6, 5 7: a code of sign s and low bits b is
  * (128 + b) - (128 + 128 s), and both are bf16 with the exponent of 128. */
 __device__ inline uint4 bf16_of_i8x8(uint32_t first, uint32_t second, uint32_t exponent)
