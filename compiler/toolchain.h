@@ -8,7 +8,7 @@
 #define TOOLCHAIN_CFLAGS                                                                           \
     "-std=c11 -O2 -fPIC -D_GNU_SOURCE -fvisibility=hidden -ffunction-sections -fno-math-errno "    \
     "-fno-trapping-math"
-#define TOOLCHAIN_LIBS "-lpcre2-8 -lutf8proc -lpthread -lm"
+#define TOOLCHAIN_LIBS "-lpcre2-8 -lutf8proc -lpthread -lm -ldl"
 
 /* Absolute path of a program on PATH, NULL when it is not there. */
 char *toolchain_find(Arena *a, const char *program);
