@@ -16,7 +16,7 @@
 #define YYLTYPE Span
 #include "codegen/expr_lex.h"
 
-/* ---- values ---- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 FormulaValue formula_int(int64_t i)
 {
@@ -81,7 +81,7 @@ void formula_print(Buf *b, const FormulaValue *v)
     }
 }
 
-/* ---- tree ---- */
+/* ---- tree ------------------------------------------------------------------------------------ */
 
 static Formula *new_node(FormulaParse *p, FormulaOp op, Span at, int n, Formula *const *arg)
 {
@@ -204,7 +204,7 @@ Str formula_name(const Formula *f)
     return f->op == FO_NAME ? f->name : NULL;
 }
 
-/* ---- exact arithmetic ---- */
+/* ---- exact arithmetic ------------------------------------------------------------------------ */
 
 typedef struct Eval {
     const FormulaEnv *env;
@@ -344,7 +344,7 @@ static bool arithmetic(const Eval *e, FormulaOp op, const FormulaValue *a, const
     return arithmetic_exact(e, op, a, b, out);
 }
 
-/* ---- comparison ---- */
+/* ---- comparison ------------------------------------------------------------------------------ */
 
 static int sign_of_ratio(const FormulaValue *a, const FormulaValue *b)
 {
@@ -388,7 +388,7 @@ static bool compare(const Eval *e, FormulaOp op, const FormulaValue *a, const Fo
     return true;
 }
 
-/* ---- functions ---- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 typedef enum Rounding { ROUND_DOWN, ROUND_UP, ROUND_NEAR } Rounding;
 
@@ -587,7 +587,7 @@ static bool eval_call(const FormulaEnv *env, const Formula *f, FormulaValue *out
     return fail_unknown_call(env, f);
 }
 
-/* ---- evaluation ---- */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
 bool formula_eval_bool(const FormulaEnv *env, const Formula *f, bool *out)
 {

@@ -20,7 +20,7 @@ typedef struct Builder {
     bool ok;
 } Builder;
 
-/* ---- words ---- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static Str name_of(const Builder *b, const char *name)
 {
@@ -112,7 +112,7 @@ static ValueId softcap(Builder *b, ValueId x, double cap, const char *name)
     return cap == 0 ? x : scale(b, emit1(b, OP_TANH, scale(b, x, 1 / cap, name), name), cap, name);
 }
 
-/* ---- norms and projections ---- */
+/* ---- norms and projections ------------------------------------------------------------------- */
 
 /* gain is "attn_norm", the bias "attn_norm_bias". */
 static ValueId norm(Builder *b, ValueId x, const char *gain, const char *name)
@@ -139,7 +139,7 @@ static ValueId project(Builder *b, ValueId x, const char *w, int64_t out, int64_
     return bias ? emit2(b, OP_ADD, y, vector(b, join(b, w, "_bias"), out), join(b, name, "_b")) : y;
 }
 
-/* ---- attention ---- */
+/* ---- attention ------------------------------------------------------------------------------- */
 
 typedef struct Attention {
     ValueId pos, angles;
@@ -253,7 +253,7 @@ static ValueId attention(Builder *b, const Attention *att, ValueId n)
     return project(b, mix(b, att, q, kc, vc), "o", s->d_model, q_rows, s->out_bias, "xo");
 }
 
-/* ---- MLP ---- */
+/* ---- MLP ------------------------------------------------------------------------------------- */
 
 static OpKind activation_op(SpecWord w)
 {
@@ -280,7 +280,7 @@ static ValueId mlp(Builder *b, ValueId n)
     return project(b, h, "down", s->d_model, s->d_ff, bias, "d");
 }
 
-/* ---- block shapes ---- */
+/* ---- block shapes ---------------------------------------------------------------------------- */
 
 static ValueId block_sequential(Builder *b, const Attention *att, ValueId x)
 {
@@ -302,7 +302,7 @@ static ValueId block_parallel(Builder *b, const Attention *att, ValueId x)
     return emit2(b, OP_ADD, x1, mlp(b, m), "x2");
 }
 
-/* ---- functions ---- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 static void begin_func(Builder *b, const char *name, SpecKey k)
 {
@@ -429,7 +429,7 @@ static void build_ffn(Builder *b)
     ir_return(b->f, mlp(b, x), name_of(b, "y"));
 }
 
-/* ---- the module ---- */
+/* ---- the module ------------------------------------------------------------------------------ */
 
 static void add_step(Builder *b, int func, int64_t repeat, bool layered)
 {

@@ -25,8 +25,7 @@ enum { CHECK_TOKENS = 21, CHECK_SEED = 1 };
 static const double pass_limit = 1e-9;
 static const Span nowhere = {0, 0};
 
-/* ---- shrinking
- * ----------------------------------------------------------------------------------- */
+/* ---- shrinking ------------------------------------------------------------------------------- */
 
 static int64_t min_i64(int64_t a, int64_t b)
 {
@@ -108,8 +107,7 @@ static bool open_shrunk(Compilation *c, Ctx *ctx, const Options *o)
     return compilation_open_with(c, ctx, o, &list);
 }
 
-/* ---- one function through the interpreter
- * -------------------------------------------------------- */
+/* ---- one function through the interpreter ---------------------------------------------------- */
 
 /* Splitmix64 (Steele, Lea, Flood 2014): a number in [-1, 1) from any key. */
 static double noise(uint64_t key)
@@ -215,8 +213,7 @@ static double relative_error(const double *x, const double *reference, size_t n)
     return norm > 0 ? sqrt(diff / norm) : sqrt(diff);
 }
 
-/* ---- pass by pass
- * -------------------------------------------------------------------------------- */
+/* ---- pass by pass ---------------------------------------------------------------------------- */
 
 typedef struct PassCheck {
     Ctx *ctx;
@@ -285,8 +282,7 @@ static bool check_passes(Compilation *c, Phase phase, int tokens, int *failed)
                : diag_error(c->ctx->diag, nowhere, "the interpreter could not run the result");
 }
 
-/* ---- the generated program
- * ----------------------------------------------------------------------- */
+/* ---- the generated program ------------------------------------------------------------------- */
 
 static bool random_weight(void *user, int layer, Str name, const Type *type, Tensor *out)
 {

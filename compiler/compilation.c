@@ -11,8 +11,7 @@
 
 static const Span nowhere = {0, 0};
 
-/* ---- options as overrides of the spec ---------------------------------------------------------
- */
+/* ---- options as overrides of the spec -------------------------------------------------------- */
 
 static void override(Ctx *ctx, Overrides *list, const char *key, const char *value)
 {
@@ -87,8 +86,7 @@ bool compilation_overrides(Ctx *ctx, const Options *o, Overrides *out)
     return !o->quant || override_quant(ctx, out, o->quant);
 }
 
-/* ---- rules -------------------------------------------------------------------------------------
- */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 static bool add_rule_file(RuleSet *set, Ctx *ctx, const char *path, const char *shown)
 {
@@ -144,8 +142,7 @@ static bool load_rules(Compilation *c)
     return ok;
 }
 
-/* ---- what passes may ask -----------------------------------------------------------------------
- */
+/* ---- what passes may ask --------------------------------------------------------------------- */
 
 static bool known_rule(const Compilation *c, const char *name)
 {

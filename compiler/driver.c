@@ -31,8 +31,7 @@ static bool deliver(Ctx *ctx, const Options *o, const Buf *b)
     return o->output ? file_write(ctx->diag, o->output, b->data, b->len) : print(b);
 }
 
-/* ---- spec ---------------------------------------------------------------------------------------
- */
+/* ---- spec ------------------------------------------------------------------------------------ */
 
 static bool run_spec(Ctx *ctx, const Options *o)
 {
@@ -59,8 +58,7 @@ static bool run_spec(Ctx *ctx, const Options *o)
     return true;
 }
 
-/* ---- opt ----------------------------------------------------------------------------------------
- */
+/* ---- opt ------------------------------------------------------------------------------------- */
 
 static bool run_opt(Ctx *ctx, const Options *o)
 {
@@ -98,8 +96,7 @@ static bool run_opt(Ctx *ctx, const Options *o)
     return print(&b);
 }
 
-/* ---- inspect ------------------------------------------------------------------------------------
- */
+/* ---- inspect --------------------------------------------------------------------------------- */
 
 static int tokens_of(const Options *o, Phase phase)
 {
@@ -179,8 +176,7 @@ static bool run_inspect(Ctx *ctx, const Options *o)
     return inspect_view(&in, o, &b) && deliver(ctx, o, &b);
 }
 
-/* ---- import -------------------------------------------------------------------------------------
- */
+/* ---- import ---------------------------------------------------------------------------------- */
 
 static bool run_import(Ctx *ctx, const Options *o)
 {
@@ -193,8 +189,7 @@ static bool run_import(Ctx *ctx, const Options *o)
     return deliver(ctx, o, &b);
 }
 
-/* ---- compile and what builds on it --------------------------------------------------------------
- */
+/* ---- compile and what builds on it ----------------------------------------------------------- */
 
 /* The steps are recorded only when an option asks for them: printing a graph takes longer than most
  * passes. */
@@ -267,8 +262,7 @@ static bool run_run(Ctx *ctx, const Options *o)
     return program_run_cached(ctx, o, &args);
 }
 
-/* ---- all of them --------------------------------------------------------------------------------
- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 bool driver_run(Ctx *ctx, const Options *o)
 {

@@ -22,7 +22,7 @@ typedef struct Compilation {
     PassEnv env;
 } Compilation;
 
-/* ---- compilation.c: the steps that every command begins with -------------------------------- */
+/* ---- compilation.c: the steps that every command begins with --------------------------------- */
 
 /* `--quant`, `--context`, `--dtype` ... as overrides of spec keys, behind `extra`. NULL after a
  * diagnostic. */
@@ -40,8 +40,7 @@ bool compilation_open_ir(Compilation *c, Ctx *ctx, const Options *o);
 /* A module of one phase after all passes; NULL after diagnostics. */
 Module *compilation_module(Compilation *c, Phase phase, int tokens);
 
-/* ---- check.c -----------------------------------------------------------------------------------
- */
+/* ---- check.c --------------------------------------------------------------------------------- */
 
 bool check_run(Ctx *ctx, const Options *o);
 

@@ -15,8 +15,7 @@
 
 static const Span nowhere = {0, 0};
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 void config_set(ConfigReader *r, const char *key, const char *value)
 {
@@ -150,8 +149,7 @@ static bool check_must(const ConfigReader *r, const ConfigField *f, const json_t
     return config_refuse(r, f->name, x, f->to);
 }
 
-/* ---- fields -----------------------------------------------------------------------------------
- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static bool read_value(ConfigReader *r, const ConfigField *f, const json_t *x)
 {
@@ -284,8 +282,7 @@ static bool check_architectures(const ConfigReader *r)
     return true;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static const ModelFamily *find_family(const ConfigReader *r)
 {
@@ -321,8 +318,7 @@ static const char *model_name(const ConfigReader *r)
     return isalnum((unsigned char)name[0]) ? name : r->family->model_type;
 }
 
-/* ---- a short spec ------------------------------------------------------------------------------
- */
+/* ---- a short spec ---------------------------------------------------------------------------- */
 
 static bool same_spec(const ModelSpec *a, const ModelSpec *b)
 {

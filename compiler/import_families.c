@@ -83,8 +83,7 @@ const ConfigField config_common_fields[] = {
     {NULL, FIELD_IGNORE, NULL, NULL, NULL},
 };
 
-/* ---- llama ------------------------------------------------------------------------------------
- */
+/* ---- llama ----------------------------------------------------------------------------------- */
 
 static const ConfigField llama_fields[] = {
     {"vocab_size", FIELD_INT, "vocab", "32000", NULL},
@@ -119,8 +118,7 @@ static bool finish_llama(ConfigReader *r)
     return config_read_rope(r);
 }
 
-/* ---- mistral ----------------------------------------------------------------------------------
- */
+/* ---- mistral --------------------------------------------------------------------------------- */
 
 static const ConfigField mistral_fields[] = {
     {"vocab_size", FIELD_INT, "vocab", "32000", NULL},
@@ -147,8 +145,7 @@ static bool finish_mistral(ConfigReader *r)
     return config_read_window(r, 4096) && config_read_rope(r);
 }
 
-/* ---- qwen2, qwen3 -----------------------------------------------------------------------------
- */
+/* ---- qwen2, qwen3 ---------------------------------------------------------------------------- */
 
 static const ConfigField qwen2_fields[] = {
     {"vocab_size", FIELD_INT, "vocab", "151936", NULL},
@@ -213,8 +210,7 @@ static bool finish_qwen3(ConfigReader *r)
     return finish_qwen(r);
 }
 
-/* ---- phi3 -------------------------------------------------------------------------------------
- */
+/* ---- phi3 ------------------------------------------------------------------------------------ */
 
 static const ConfigField phi3_fields[] = {
     {"vocab_size", FIELD_INT, "vocab", "32064", NULL},
@@ -246,8 +242,7 @@ static bool finish_phi3(ConfigReader *r)
     return config_read_window(r, 0) && config_read_rope(r);
 }
 
-/* ---- gpt2 -------------------------------------------------------------------------------------
- */
+/* ---- gpt2 ------------------------------------------------------------------------------------ */
 
 static const ConfigField gpt2_fields[] = {
     {"vocab_size", FIELD_INT, "vocab", "50257", NULL},
@@ -292,8 +287,7 @@ static bool finish_gpt2(ConfigReader *r)
     return true;
 }
 
-/* ---- opt --------------------------------------------------------------------------------------
- */
+/* ---- opt ------------------------------------------------------------------------------------- */
 
 static const ConfigField opt_fields[] = {
     {"vocab_size", FIELD_INT, "vocab", "50272", NULL},

@@ -38,8 +38,7 @@ bool import_locate(Importer *im, int layer, Str weight, const Type *expected, We
  * rotary frequencies are passed over. */
 bool import_check_unused(const Importer *im);
 
-/* ---- import_families.c ------------------------------------------------------------------------
- */
+/* ---- import_families.c ----------------------------------------------------------------------- */
 
 typedef enum FieldRule {
     FIELD_IGNORE, /* changes nothing that is computed when running */
@@ -74,9 +73,7 @@ extern const ModelFamily model_families[];
 extern const int n_model_families;
 extern const ConfigField config_common_fields[];
 
-/* ---- import_config.c, import_rope.c: what a family's `finish` uses
- * --------------------------------------------
- */
+/* ---- import_config.c, import_rope.c: what a family's `finish` uses --------------------------- */
 
 /* False after a diagnostic: rope_theta + rope_scaling (v4) or rope_parameters (v5). */
 bool config_read_rope(ConfigReader *r);

@@ -156,8 +156,7 @@ struct Importer {
     bool *used; /* by index in checkpoint->tensors */
 };
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Pattern with prefix and layer put in. */
 static const char *expand(Arena *a, const char *pattern, const char *prefix, int layer)
@@ -215,8 +214,7 @@ static const NameRow *find_row(const Importer *im, const char *weight)
     return NULL;
 }
 
-/* ---- locate -----------------------------------------------------------------------------------
- */
+/* ---- locate ---------------------------------------------------------------------------------- */
 
 static bool report_missing(const Importer *im, const char *name, int layer, const char *weight)
 {
@@ -338,8 +336,7 @@ bool import_locate(Importer *im, int layer, Str weight, const Type *expected, We
     return true;
 }
 
-/* ---- what nobody read -------------------------------------------------------------------------
- */
+/* ---- what nobody read ------------------------------------------------------------------------ */
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -408,8 +405,7 @@ bool import_check_unused(const Importer *im)
                       im->checkpoint->path, n_weights, weight);
 }
 
-/* ---- a config.json beside the checkpoint ------------------------------------------------------
- */
+/* ---- a config.json beside the checkpoint ----------------------------------------------------- */
 
 /* Keys that say how to run, not what the model is. */
 static bool is_choice(const char *key)
@@ -477,8 +473,7 @@ static void compare_config(const Importer *im)
     }
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 Importer *import_open(Ctx *ctx, const ModelSpec *spec, const char *path)
 {

@@ -7,8 +7,7 @@
 
 static const Span nowhere = {0, 0};
 
-/* ---- sliding windows --------------------------------------------------------------------------
- */
+/* ---- sliding windows ------------------------------------------------------------------------- */
 
 /* All layers alike: 'f' full, 's' sliding, 0 no layer_types; -1 after a diagnostic. */
 static int uniform_layer_type(const ConfigReader *r)
@@ -74,8 +73,7 @@ bool config_read_layer_window(ConfigReader *r)
     return set_window(r, json_object_get(r->root, "sliding_window"), 4096);
 }
 
-/* ---- rope -------------------------------------------------------------------------------------
- */
+/* ---- rope ------------------------------------------------------------------------------------ */
 
 enum {
     ROPE_DEFAULT = 1,

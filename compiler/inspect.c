@@ -87,8 +87,7 @@ static void print_diff(Buf *b, const Diff *d)
     }
 }
 
-/* ---- the bytes between gate/up and down -------------------------------------------------------
- */
+/* ---- the bytes between gate/up and down ------------------------------------------------------ */
 
 static ValueId view_root(const Func *f, ValueId v)
 {
@@ -202,8 +201,7 @@ void mlp_traffic_print(Buf *b, const char *strategy, const MlpTraffic *t)
                t->sum, t->kernels, t->kernels == 1 ? "" : "s");
 }
 
-/* ---- views ------------------------------------------------------------------------------------
- */
+/* ---- views ----------------------------------------------------------------------------------- */
 
 bool inspect_step_same(const Inspection *in, size_t i)
 {

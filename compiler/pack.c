@@ -49,8 +49,7 @@ typedef struct Packer {
     bool bar; /* progress is a terminal */
 } Packer;
 
-/* ---- progress ----------------------------------------------------------------------------------
- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 static double seconds_since(const struct timespec *t)
 {
@@ -109,8 +108,7 @@ static void show_result(const Packer *p)
     }
 }
 
-/* ---- file --------------------------------------------------------------------------------------
- */
+/* ---- file ------------------------------------------------------------------------------------ */
 
 static bool write_failed(const Packer *p)
 {
@@ -158,8 +156,7 @@ static bool open_temporary(Packer *p)
     return fchmod(p->fd, 0666 & ~mask) == 0 || write_failed(p);
 }
 
-/* ---- tensors -----------------------------------------------------------------------------------
- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static bool set_entry(const Packer *p, WeightsEntry *e, const char *name, const char *type,
                       uint64_t offset, uint64_t bytes, uint64_t checksum)
@@ -304,8 +301,7 @@ static bool write_tensors(Packer *p)
     return true;
 }
 
-/* ---- tokenizer ---------------------------------------------------------------------------------
- */
+/* ---- tokenizer ------------------------------------------------------------------------------- */
 
 static bool check_vocabulary(const Packer *p, const Buf *blob)
 {
@@ -345,8 +341,7 @@ static bool write_tokenizer(Packer *p)
                      XXH3_64bits(blob.data, blob.len));
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool write_header(Packer *p)
 {

@@ -26,8 +26,7 @@ typedef struct PackRequest {
 /* False after a diagnostic; then nothing is left under `output` or any other name. */
 bool pack_write(const PackRequest *r);
 
-/* ---- pack_source.c: rows of the weights that the constant half reads ---------------------------
- */
+/* ---- pack_source.c: rows of the weights that the constant half reads ------------------------- */
 
 typedef struct PackSource PackSource;
 
@@ -48,8 +47,7 @@ bool pack_source_check_unused(const PackSource *s);
 void pack_random_rows(uint64_t seed, int layer, const char *weight, const Type *type, int64_t row,
                       int64_t n, double *out);
 
-/* ---- pack_encode.c: numbers -> bytes in physical order -----------------------------------------
- */
+/* ---- pack_encode.c: numbers -> bytes in physical order --------------------------------------- */
 
 /* Encodes rows [row, row + n) of a value of type t. in: [n, columns], each number one that the
  * dtype can hold; row is a multiple of the layout's tile rows (of 2 when there are no tiles). out:

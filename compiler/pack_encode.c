@@ -42,8 +42,7 @@ int64_t pack_rows_bytes(const Type *t, int64_t row, int64_t n)
     return end - pack_row_offset(t, row);
 }
 
-/* ---- numbers to codes --------------------------------------------------------------------------
- */
+/* ---- numbers to codes ------------------------------------------------------------------------ */
 
 static void encode_f32(const double *in, int64_t n, uint8_t *out)
 {
@@ -142,8 +141,7 @@ static void join_nibbles(const uint8_t *code, int64_t n, int64_t sub, uint8_t *o
     }
 }
 
-/* ---- pieces to tiles ---------------------------------------------------------------------------
- */
+/* ---- pieces to tiles ------------------------------------------------------------------------- */
 
 /* n pieces of `size` bytes: piece j to out + j * stride. The sizes that targets use are constants
  * to the compiler. */

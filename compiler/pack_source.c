@@ -61,8 +61,7 @@ bool pack_source_check_unused(const PackSource *s)
     return !s->importer || import_check_unused(s->importer);
 }
 
-/* ---- random ------------------------------------------------------------------------------------
- */
+/* ---- random ---------------------------------------------------------------------------------- */
 
 /* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
 static uint64_t mix(uint64_t z)
@@ -102,8 +101,7 @@ void pack_random_rows(uint64_t seed, int layer, const char *weight, const Type *
     dtype_round_all(type->dtype, out, n * cols);
 }
 
-/* ---- checkpoint --------------------------------------------------------------------------------
- */
+/* ---- checkpoint ------------------------------------------------------------------------------ */
 
 static const WeightRef *locate(PackSource *s, Str weight, const Type *type)
 {

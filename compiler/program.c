@@ -24,8 +24,7 @@ enum { DEFAULT_CHUNK = 128, GPU_CHUNK = 512 };
 
 static const Span nowhere = {0, 0};
 
-/* ---- plan
- * ---------------------------------------------------------------------------------------- */
+/* ---- plan ------------------------------------------------------------------------------------ */
 
 static bool add_module(Program *p, Phase phase, int64_t tokens)
 {
@@ -79,8 +78,7 @@ bool program_plan(Program *p, Compilation *c)
     return p->plan != NULL;
 }
 
-/* ---- sources
- * ------------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 bool program_emit(Program *p)
 {
@@ -186,8 +184,7 @@ bool program_write(Program *p, const char *dir)
            copy_runtime(p->c->ctx, dir) && write_makefile(p, dir);
 }
 
-/* ---- weights
- * ------------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* "c avx512, bf16, int4/128, 4 layers ...": what the weights were packed for, as many of the words
  * as the file's header has room for. */
@@ -234,8 +231,7 @@ bool program_pack_random(Program *p, const char *dir, uint64_t seed)
     return pack(p, program_file(p, dir, ".weights"), NULL, seed, NULL);
 }
 
-/* ---- binary
- * -------------------------------------------------------------------------------------- */
+/* ---- binary ---------------------------------------------------------------------------------- */
 
 /* A compiler prefix when the target is not this machine's architecture. */
 static const char *cross_prefix(const Program *p)
@@ -270,8 +266,7 @@ bool program_build(Program *p, const char *dir)
     return toolchain_build(ctx, &r);
 }
 
-/* ---- run from the cache
- * -------------------------------------------------------------------------- */
+/* ---- run from the cache ---------------------------------------------------------------------- */
 
 /* Names what the program depends on: its source, sinter itself, and which weights. */
 static const char *cache_key(const Program *p)

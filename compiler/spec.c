@@ -26,7 +26,7 @@ typedef struct Evaluation {
     uint32_t *default_at; /* source offsets of the default formulas */
 } Evaluation;
 
-/* ---- the defaults as a source of their own, so that messages can show them ---- */
+/* ---- the defaults as a source of their own, so that messages can show them ------------------- */
 
 static void add_defaults_source(Evaluation *e)
 {
@@ -57,7 +57,7 @@ static Span default_blame(const Evaluation *e, int k)
     return e->raw->top;
 }
 
-/* ---- storing one value ---- */
+/* ---- storing one value ----------------------------------------------------------------------- */
 
 typedef struct Target {
     int key;
@@ -176,7 +176,7 @@ static bool store_name(const Evaluation *e, const Target *t, const RawText *text
     return true;
 }
 
-/* ---- formulas ---- */
+/* ---- formulas -------------------------------------------------------------------------------- */
 
 static bool eval_key(Evaluation *e, int k);
 
@@ -305,7 +305,7 @@ static bool store_number(Evaluation *e, const Target *t, const FormulaValue *v)
     BUG("'%s' has no single number", e->t->key[t->key].path);
 }
 
-/* ---- lists ---- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 
 static bool store_nums(Evaluation *e, const Target *t, const RawValue *v)
 {
@@ -332,7 +332,7 @@ static bool store_nums(Evaluation *e, const Target *t, const RawValue *v)
     return true;
 }
 
-/* ---- one key ---- */
+/* ---- one key --------------------------------------------------------------------------------- */
 
 static bool fail_not_bool(const Evaluation *e, const Target *t, const RawText *text)
 {
@@ -397,7 +397,7 @@ static bool eval_key(Evaluation *e, int k)
     return ok;
 }
 
-/* ---- the whole file ---- */
+/* ---- the whole file -------------------------------------------------------------------------- */
 
 /* Keys of a whole model say nothing about a lone MLP. */
 static bool is_used(const Evaluation *e, int k)
@@ -461,7 +461,7 @@ static bool eval_all(Evaluation *e)
     return ok;
 }
 
-/* ---- overrides ---- */
+/* ---- overrides ------------------------------------------------------------------------------- */
 
 static bool report_unknown_override(Ctx *ctx, const SpecTable *t, const char *name)
 {
@@ -535,7 +535,7 @@ static bool apply_overrides(Ctx *ctx, const SpecTable *t, const SpecOverride *o,
     return ok;
 }
 
-/* ---- tables ---- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 int spec_table_key(const SpecTable *t, const char *path)
 {
@@ -583,7 +583,7 @@ bool spec_table_read(Ctx *ctx, const SpecTable *t, const char *path, const char 
     return evaluate(ctx, t, raw, out) && ok;
 }
 
-/* ---- model specs ---- */
+/* ---- model specs ----------------------------------------------------------------------------- */
 
 static SpecTable model_table(void)
 {

@@ -50,7 +50,7 @@ typedef struct ModelSpec {
     } place[KEY_COUNT];
 } ModelSpec;
 
-/* ---- spec_keys.c: the table as data --------------------------------------------------------- */
+/* ---- spec_keys.c: the table as data ---------------------------------------------------------- */
 
 typedef struct SpecKeyInfo {
     const char *path;
@@ -92,14 +92,12 @@ ModelSpec *spec_read(Ctx *ctx, const char *path, const char *text, size_t n,
 /* file_read + spec_read + spec_check. */
 ModelSpec *spec_load(Ctx *ctx, const char *path, const SpecOverride *overrides, int n_overrides);
 
-/* ---- spec_check.c -----------------------------------------------------------------------------
- */
+/* ---- spec_check.c ---------------------------------------------------------------------------- */
 
 /* The rules between keys. False after diagnostics. */
 bool spec_check(Ctx *ctx, const ModelSpec *s);
 
-/* ---- spec_write.c ------------------------------------------------------------------------------
- */
+/* ---- spec_write.c ---------------------------------------------------------------------------- */
 
 /* YAML text that reads back to the same spec: the keys that were given, in the table's order.
  */
@@ -108,14 +106,12 @@ void spec_write(Buf *b, const ModelSpec *s);
  * {"rope.scaling.long_factors", "[1, 1.5]"}; the same diagnostics as spec_read. */
 ModelSpec *spec_from_values(Ctx *ctx, const char *path, const SpecOverride *values, int n_values);
 
-/* ---- spec_help.c -------------------------------------------------------------------------------
- */
+/* ---- spec_help.c ----------------------------------------------------------------------------- */
 
 /* Every key: type, default, range, words, meaning; as text or as the page docs/spec.md. */
 void spec_help_print(Buf *b, bool markdown);
 
-/* ---- values derived from a spec (spec_check.c) --------------------------------------------------
- */
+/* ---- values derived from a spec (spec_check.c) ----------------------------------------------- */
 
 DType spec_dtype(const ModelSpec *s);
 QuantScheme spec_quant(const ModelSpec *s);

@@ -30,7 +30,7 @@ static void refuse(Check *c, SpecKey k, bool useless, const char *why)
     }
 }
 
-/* ---- attention ---- */
+/* ---- attention ------------------------------------------------------------------------------- */
 
 static void check_heads(Check *c)
 {
@@ -42,7 +42,7 @@ static void check_heads(Check *c)
     }
 }
 
-/* ---- positions ---- */
+/* ---- positions ------------------------------------------------------------------------------- */
 
 static const SpecKey rope_only[] = {
     KEY_ROPE_THETA,       KEY_ROPE_PARTIAL,     KEY_ROPE_DIMS,        KEY_ROPE_STYLE,
@@ -165,7 +165,7 @@ static void check_positions(Check *c)
     }
 }
 
-/* ---- norms, head ---- */
+/* ---- norms, head ----------------------------------------------------------------------------- */
 
 static void check_norms(Check *c)
 {
@@ -200,7 +200,7 @@ static void check_head(Check *c)
     refuse(c, KEY_LOGIT_SOFTCAP, !s->head, "with head: false");
 }
 
-/* ---- quantisation ---- */
+/* ---- quantisation ---------------------------------------------------------------------------- */
 
 /* Groups cut the columns of every matrix without rest: one message names all that they do not cut.
  */
@@ -276,7 +276,7 @@ static void check_quant(Check *c)
     }
 }
 
-/* ---- sizes ---- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 enum { MAX_BITS = 56 }; /* elements of one tensor, or of the whole model */
 
@@ -380,7 +380,7 @@ bool spec_check(Ctx *ctx, const ModelSpec *s)
     return c.ok;
 }
 
-/* ---- what follows from a spec ---- */
+/* ---- what follows from a spec ---------------------------------------------------------------- */
 
 DType spec_dtype(const ModelSpec *s)
 {

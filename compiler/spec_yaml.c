@@ -29,7 +29,7 @@ typedef struct Reader {
     bool ok, stopped;
 } Reader;
 
-/* ---- places ---- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static uint32_t offset_of(Reader *r, const yaml_mark_t *mark)
 {
@@ -51,7 +51,7 @@ static Span event_span(Reader *r)
     return (Span){lo, offset_of(r, &r->event.end_mark)};
 }
 
-/* ---- events ---- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static void report_yaml_error(Reader *r)
 {
@@ -150,7 +150,7 @@ static RawText scalar_text(Reader *r)
     return t;
 }
 
-/* ---- keys ---- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static bool is_child(const char *path, const char *prefix)
 {
@@ -238,7 +238,7 @@ static bool report_duplicate(Reader *r, Span now, Span first, const char *path)
     return fail(r);
 }
 
-/* ---- values ---- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void read_list(Reader *r, RawValue *v)
 {
@@ -356,7 +356,7 @@ static void read_mapping(Reader *r, const char *prefix)
     }
 }
 
-/* ---- the document ---- */
+/* ---- the document ---------------------------------------------------------------------------- */
 
 static void read_document(Reader *r)
 {

@@ -85,8 +85,7 @@ static const char *pattern_of(const Converter *c, const json_t *pattern)
     return regex ? regex : literal ? quoted_pattern(c, literal) : NULL;
 }
 
-/* ---- normalisers ------------------------------------------------------------------------------
- */
+/* ---- normalisers ----------------------------------------------------------------------------- */
 
 static bool convert_replace(Converter *c, const json_t *n)
 {
@@ -134,8 +133,7 @@ static bool convert_normalizer(Converter *c, const json_t *n, int depth)
     return fail(c, "cannot do the normaliser", type);
 }
 
-/* ---- pre-tokenizers ---------------------------------------------------------------------------
- */
+/* ---- pre-tokenizers -------------------------------------------------------------------------- */
 
 static bool convert_byte_level(Converter *c, const json_t *p)
 {
@@ -205,8 +203,7 @@ static bool convert_pre_tokenizer(Converter *c, const json_t *p, int depth)
     return fail(c, "cannot do the pre-tokenizer", type);
 }
 
-/* ---- vocabulary and merges --------------------------------------------------------------------
- */
+/* ---- vocabulary and merges ------------------------------------------------------------------- */
 
 static bool check_id(const Converter *c, const char *token, const json_t *id)
 {
@@ -331,8 +328,7 @@ static bool convert_merges(Converter *c, const json_t *merges)
     return true;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------
- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static void add_end(Converter *c, int32_t id)
 {
@@ -376,8 +372,7 @@ static void convert_post_processor(Converter *c, const json_t *p, int depth)
     }
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static void put_u32(Buf *b, uint32_t x)
 {
@@ -496,8 +491,7 @@ static void write_blob(Converter *c, Buf *b)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static bool convert_model(Converter *c, const json_t *root)
 {

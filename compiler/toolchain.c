@@ -224,8 +224,7 @@ static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r,
     return argv;
 }
 
-/* ---- objects of the runtime, which are the same for every model
- * ---------------------------------- */
+/* ---- objects of the runtime, which are the same for every model ------------------------------ */
 
 static void hash_file(XXH3_state_t *hash, Ctx *ctx, const char *path)
 {
@@ -276,8 +275,7 @@ static void keep_object(Ctx *ctx, const char *cache, const char *object)
     }
 }
 
-/* ---- compiling and linking
- * ------------------------------------------------------------------------ */
+/* ---- compiling and linking ------------------------------------------------------------------- */
 
 typedef struct Job {
     const char *source, *object;

@@ -139,7 +139,7 @@ void attr_print(Buf *b, const Attrs *a, AttrId id)
     }
 }
 
-/* ---- from text ------------------------------------------------------------------------------ */
+/* ---- from text ------------------------------------------------------------------------------- */
 
 bool number_parse(const char *s, size_t n, Number *out)
 {
@@ -251,7 +251,7 @@ bool attr_set(Ctx *ctx, Attrs *a, AttrId id, const AttrText *v)
     BUG("attribute %d has no kind", (int)id);
 }
 
-/* ---- names with suggestions ----------------------------------------------------------------- */
+/* ---- names with suggestions ------------------------------------------------------------------ */
 
 typedef VEC(const char *) Names;
 

@@ -230,8 +230,7 @@ static double op_flops(const Func *f, const Op *op, int64_t kv_len)
     return flops_per_element(op) * (op->kind == OP_ROW_RMS ? in : out);
 }
 
-/* ---- operators, functions, modules ------------------------------------------------------------
- */
+/* ---- operators, functions, modules ----------------------------------------------------------- */
 
 Cost cost_op(const Func *f, const Op *op, int64_t kv_len)
 {
@@ -289,8 +288,7 @@ Cost cost_module(const Module *m, int64_t kv_len)
     return sum;
 }
 
-/* ---- roofline ---------------------------------------------------------------------------------
- */
+/* ---- roofline -------------------------------------------------------------------------------- */
 
 static double rate_of_dtype(DType t, const Device *d)
 {
@@ -363,8 +361,7 @@ double cost_balance_tokens(const Func *f, const Op *op, const Device *d)
     return per_token > 0 ? c.weight_bytes / d->bandwidth / per_token : (double)INFINITY;
 }
 
-/* ---- buffers -----------------------------------------------------------------------------------
- */
+/* ---- buffers --------------------------------------------------------------------------------- */
 
 /* The value whose memory v is: through views and appends. */
 static ValueId buffer_of(const Func *f, ValueId v)

@@ -7,7 +7,7 @@
 
 #include "ir/infer.h"
 
-/* ---- helpers -------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 bool __attribute__((format(printf, 2, 3))) infer_fail(const Infer *c, const char *fmt, ...)
 {
@@ -216,7 +216,7 @@ bool infer_want_weight(const Infer *c, int w_slot, int scales, int64_t columns)
     return true;
 }
 
-/* ---- every operator ------------------------------------------------------------------------- */
+/* ---- every operator -------------------------------------------------------------------------- */
 
 /* Stored in tiles: only what the kernels read in that order. */
 static bool check_layout(const Infer *c, int slot)

@@ -4,7 +4,7 @@
 #include "ir/infer.h"
 #include "ir/slots.h"
 
-/* ---- positions and attention ---------------------------------------------------------------- */
+/* ---- positions and attention ----------------------------------------------------------------- */
 
 static bool want_heads(const Infer *c)
 {

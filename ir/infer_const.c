@@ -5,7 +5,7 @@
 #include "ir/infer.h"
 #include "ir/slots.h"
 
-/* ---- the constant half ---------------------------------------------------------------------- */
+/* ---- the constant half ----------------------------------------------------------------------- */
 
 bool infer_concat(Infer *c)
 {
@@ -124,7 +124,7 @@ bool infer_rope_freqs(Infer *c)
     return infer_result(c, 0, DT_F32, SHAPE(a->dims / 2));
 }
 
-/* ---- quantised values ----------------------------------------------------------------------- */
+/* ---- quantised values ------------------------------------------------------------------------ */
 
 bool infer_dequant(Infer *c)
 {

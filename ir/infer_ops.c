@@ -6,7 +6,7 @@
 
 enum { MAX_EXPR_DEPTH = 1000 };
 
-/* ---- norms ---------------------------------------------------------------------------------- */
+/* ---- norms ----------------------------------------------------------------------------------- */
 
 bool infer_rmsnorm(Infer *c)
 {
@@ -40,7 +40,7 @@ bool infer_rmsnorm_quant(Infer *c)
            infer_result(c, 1, DT_F32, SHAPE(x->dim[0], 1));
 }
 
-/* ---- expressions ---------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 /* [1], [N], [T, 1] and the shape itself. */
 static bool broadcasts(const Type *t, const Type *to)
@@ -189,7 +189,7 @@ bool infer_split(Infer *c)
     return true;
 }
 
-/* ---- matmul --------------------------------------------------------------------------------- */
+/* ---- matmul ---------------------------------------------------------------------------------- */
 
 /* Slots x, w, w_scale, w_zero, x_scale of both matmuls; the latter three from `scales` on. */
 bool infer_want_product(const Infer *c, int scales)

@@ -26,7 +26,7 @@ int64_t tensor_cols(const Tensor *t)
     return n;
 }
 
-/* ---- rounding ------------------------------------------------------------------------------ */
+/* ---- rounding -------------------------------------------------------------------------------- */
 
 /* To `digits` significant bits, the smallest normal exponent being min_exp (subnormals below). */
 static double round_float(double x, int digits, int min_exp, double max)
@@ -159,7 +159,7 @@ static void round_results(Frame *fr, const Op *op)
     }
 }
 
-/* ---- frame --------------------------------------------------------------------------------- */
+/* ---- frame ----------------------------------------------------------------------------------- */
 
 const Tensor *frame_in(const Frame *fr, const Op *op, int slot)
 {
@@ -189,7 +189,7 @@ bool frame_error(const Frame *fr, const Op *op, const char *fmt, ...)
     return diag_error(fr->func->module->ctx->diag, op->at, "%s", text);
 }
 
-/* ---- elementwise --------------------------------------------------------------------------- */
+/* ---- elementwise ----------------------------------------------------------------------------- */
 
 int64_t interp_broadcast(const Type *out, const Type *in, int64_t flat)
 {
@@ -289,7 +289,7 @@ static void run_split(Frame *fr, const Op *op)
     }
 }
 
-/* ---- running ------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static bool run_op(Frame *fr, const Op *op)
 {

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- RoPE ---------------------------------------------------------------------------------- */
+/* ---- RoPE ------------------------------------------------------------------------------------ */
 
 void interp_rope_angles(Frame *fr, const Op *op)
 {
@@ -54,7 +54,7 @@ void interp_rope(Frame *fr, const Op *op)
     }
 }
 
-/* ---- caches -------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 bool interp_append_row(const Frame *fr, const Op *op, Tensor *cache, int64_t t, double pos,
                        const double *x)

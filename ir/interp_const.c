@@ -50,7 +50,7 @@ static double *fetch(const Fetch *f, ValueId v, int64_t row, int64_t n)
     return f->rows(f->user, v, row, n, out) ? out : NULL;
 }
 
-/* ---- rows put together --------------------------------------------------------------------- */
+/* ---- rows put together ----------------------------------------------------------------------- */
 
 static bool eval_concat(const Fetch *f, const Op *op, int64_t row, int64_t n, double *out)
 {
@@ -114,7 +114,7 @@ static bool eval_scale_cols(const Fetch *f, const Op *op, int64_t row, int64_t n
     return true;
 }
 
-/* ---- quantisation -------------------------------------------------------------------------- */
+/* ---- quantisation ---------------------------------------------------------------------------- */
 
 static int64_t group_of(const Op *op, int64_t cols)
 {
@@ -246,7 +246,7 @@ static bool eval_cast(const Fetch *f, const Op *op, int64_t row, int64_t n, doub
     return true;
 }
 
-/* ---- RoPE frequencies ---------------------------------------------------------------------- */
+/* ---- RoPE frequencies ------------------------------------------------------------------------ */
 
 static double ramp(double x, double lo, double hi)
 {
@@ -319,7 +319,7 @@ static void eval_rope_freqs(const Op *op, int64_t row, int64_t n, double *out)
     }
 }
 
-/* ---- one operator, and a whole tree of them ------------------------------------------------- */
+/* ---- one operator, and a whole tree of them -------------------------------------------------- */
 
 static bool eval_rows(const Fetch *f, const Op *op, int64_t row, int64_t n, double *out)
 {

@@ -113,7 +113,7 @@ void interp_rmsnorm_quant(Frame *fr, const Op *op)
     quantize_all(y.v, cols, code, scale);
 }
 
-/* ---- embedding ----------------------------------------------------------------------------- */
+/* ---- embedding ------------------------------------------------------------------------------- */
 
 static void embed_row(const Frame *fr, const Op *op, int64_t id, double *out)
 {

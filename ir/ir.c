@@ -24,7 +24,7 @@ static void *reserve(Arena *a, void *data, uint32_t n, uint32_t *cap, size_t siz
     return data;
 }
 
-/* ---- modules and functions ------------------------------------------------------------------ */
+/* ---- modules and functions ------------------------------------------------------------------- */
 
 Module *ir_module(Ctx *ctx, Str name, Phase phase, int tokens, int64_t context)
 {
@@ -114,7 +114,7 @@ Module *ir_clone(const Module *m)
     return c;
 }
 
-/* ---- values --------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 bool ir_value_live(const Func *f, ValueId v)
 {
@@ -183,7 +183,7 @@ void ir_take_name(Func *f, ValueId to, ValueId from)
     }
 }
 
-/* ---- operators ------------------------------------------------------------------------------ */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 /* Only operators that pack can run on constants only. */
 static bool is_constant(const Func *f, const Op *op)
@@ -306,7 +306,7 @@ void ir_mark_constants(Func *f)
     }
 }
 
-/* ---- sorting -------------------------------------------------------------------------------- */
+/* ---- sorting --------------------------------------------------------------------------------- */
 
 typedef enum Mark { UNSEEN, OPEN, DONE } Mark;
 
@@ -356,7 +356,7 @@ bool ir_sort(Func *f)
     return sorted;
 }
 
-/* ---- expressions ---------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 int ir_expr_operand(Op *op, ValueId v)
 {

@@ -34,7 +34,7 @@
 
 enum { IR_MAX_RANK = 4, IR_MAX_IN = 24, IR_MAX_OUT = 4, IR_MAX_BATCH = 8 };
 
-/* ---- type.c -------------------------------------------------------------------------------- */
+/* ---- type.c ---------------------------------------------------------------------------------- */
 
 typedef enum DType {
     DT_NONE,
@@ -81,7 +81,7 @@ const char *type_text(Arena *a, const Type *t); /* the same as a string */
  * type of a value has passed it, so the other functions do not check. */
 const char *type_problem(const Type *t);
 
-/* ---- operators ----------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 typedef uint32_t ValueId;
 typedef uint32_t OpId;
@@ -221,7 +221,7 @@ typedef struct Module {
     VEC(Step) steps;
 } Module;
 
-/* ---- ir.c: tables, building, use lists ------------------------------------------------------ */
+/* ---- ir.c: tables, building, use lists ------------------------------------------------------- */
 
 const char *op_name(OpKind k);
 OpKind op_parse(const char *name); /* OP_NONE when unknown */

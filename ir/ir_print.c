@@ -17,7 +17,7 @@ void ir_print_value(Buf *b, const Func *f, ValueId v)
     buf_printf(b, "%c%s", value->kind == VALUE_WEIGHT ? '@' : '%', value->name);
 }
 
-/* ---- expressions ---------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 static void print_acc(Buf *b, const Expr *e)
 {
@@ -76,7 +76,7 @@ void ir_print_expr(Buf *b, const Func *f, const Op *op, const Expr *e)
     expr_print(b, e, print_leaf, &ref);
 }
 
-/* ---- operators ------------------------------------------------------------------------------ */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 static void print_operands(Buf *b, const Func *f, const Op *op)
 {
@@ -130,7 +130,7 @@ void ir_print_op(Buf *b, const Func *f, const Op *op)
     }
 }
 
-/* ---- functions ------------------------------------------------------------------------------ */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 /* A list in parentheses, broken after a comma where the line would become too long. */
 typedef struct List {
@@ -226,7 +226,7 @@ void ir_print_func(Buf *b, const Func *f)
     buf_puts(b, "\n}\n");
 }
 
-/* ---- modules -------------------------------------------------------------------------------- */
+/* ---- modules --------------------------------------------------------------------------------- */
 
 static void print_step(Buf *b, const Module *m, const Step *s)
 {

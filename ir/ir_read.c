@@ -36,7 +36,7 @@ static bool check_identifier(Reader *r, ReadName name)
                       name.sigil, name.s);
 }
 
-/* ---- types ---------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 static bool read_tile(Reader *r, Type *t, Numbers tile, Span at)
 {
@@ -78,7 +78,7 @@ TypeText read_type(Reader *r, ReadName dtype, Numbers dims, Numbers tile, Span a
     return text;
 }
 
-/* ---- the module line and the schedule ------------------------------------------------------- */
+/* ---- the module line and the schedule -------------------------------------------------------- */
 
 static bool count_between(Reader *r, const Item *item, int64_t max, int64_t *out)
 {
@@ -216,7 +216,7 @@ Module *read_end(Reader *r)
     return r->module;
 }
 
-/* ---- names in a function -------------------------------------------------------------------- */
+/* ---- names in a function --------------------------------------------------------------------- */
 
 static void poison(Reader *r, Str name)
 {
@@ -278,7 +278,7 @@ static bool check_new_name(Reader *r, ReadName name)
     return false;
 }
 
-/* ---- the head of a function ----------------------------------------------------------------- */
+/* ---- the head of a function ------------------------------------------------------------------ */
 
 static void declare(Reader *r, ValueKind kind, const Decl *d)
 {
@@ -367,7 +367,7 @@ void read_results(Reader *r, Decls decls, Span at)
     }
 }
 
-/* ---- operators ------------------------------------------------------------------------------ */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 /* An operator while it is read. `good` turns false at the first message or poisoned operand. */
 typedef struct Draft {
@@ -649,7 +649,7 @@ void read_broken_line(Reader *r, Span at)
     r->broken = r->broken || r->returned;
 }
 
-/* ---- the end of a function ------------------------------------------------------------------ */
+/* ---- the end of a function ------------------------------------------------------------------- */
 
 /* Without '->' a result keeps its own name in the environment. */
 static void read_result(Reader *r, ReadName name, size_t i)

@@ -8,7 +8,7 @@
 
 #include "ir/ir.h"
 
-/* ---- ops.c: the attribute table ------------------------------------------------------------- */
+/* ---- ops.c: the attribute table -------------------------------------------------------------- */
 
 typedef enum AttrKind { AK_F64, AK_INT, AK_INTS, AK_F64S, AK_DTYPE, AK_WORD } AttrKind;
 
@@ -18,7 +18,7 @@ const char *attr_doc(AttrId id);
 AttrId attr_parse(const char *name); /* ATTR_COUNT when unknown */
 bool op_takes_attr(OpKind k, AttrId id);
 
-/* ---- attr.c: attributes of an operator, one by one ------------------------------------------ */
+/* ---- attr.c: attributes of an operator, one by one ------------------------------------------- */
 
 bool attr_is_zero(const Attrs *a, AttrId id); /* absent */
 bool attr_equal(const Attrs *a, const Attrs *b, AttrId id);
@@ -47,7 +47,7 @@ typedef struct AttrText {
 /* Sets one attribute from text; false after a diagnostic that says what the attribute wants. */
 bool attr_set(Ctx *ctx, Attrs *a, AttrId id, const AttrText *v);
 
-/* ---- names with suggestions ----------------------------------------------------------------- */
+/* ---- names with suggestions ------------------------------------------------------------------ */
 
 OpKind text_find_op(Ctx *ctx, Str name, Span at);             /* OP_NONE after a diagnostic */
 AttrId text_find_attr(Ctx *ctx, OpKind k, Str name, Span at); /* ATTR_COUNT after a diagnostic */
@@ -59,7 +59,7 @@ DType text_find_dtype(Ctx *ctx, Str name, Span at);               /* DT_NONE aft
  * map; NULL when it carries none. */
 const char *op_expr_attr(OpKind k);
 
-/* ---- ir_print.c ----------------------------------------------------------------------------- */
+/* ---- ir_print.c ------------------------------------------------------------------------------ */
 
 /* `leaf` prints operand number `input`. */
 typedef void ExprLeafFn(Buf *b, void *user, int input);

@@ -151,7 +151,7 @@ const char *op_expr_attr(OpKind k)
     return k == OP_MAP ? "expr" : "epilogue";
 }
 
-/* ---- attributes ----------------------------------------------------------------------------- */
+/* ---- attributes ------------------------------------------------------------------------------ */
 
 typedef struct AttrInfo {
     const char *name, *doc;
@@ -189,7 +189,7 @@ AttrId attr_parse(const char *name)
     return ATTR_COUNT;
 }
 
-/* ---- expressions ---------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 typedef struct ExprInfo {
     const char *name;
@@ -231,7 +231,7 @@ ExprKind expr_of_op(OpKind k)
     return elementwise ? expr_parse(op_info[k].name) : EXPR_NONE;
 }
 
-/* ---- dtypes --------------------------------------------------------------------------------- */
+/* ---- dtypes ---------------------------------------------------------------------------------- */
 
 typedef struct DTypeInfo {
     const char *name;

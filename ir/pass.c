@@ -80,8 +80,7 @@ bool pass_disabled(const PassEnv *env, const char *name)
     return false;
 }
 
-/* ---- ledger -----------------------------------------------------------------------------------
- */
+/* ---- ledger ---------------------------------------------------------------------------------- */
 
 static double seconds_of(const PassEnv *env, const Func *f)
 {
@@ -130,8 +129,7 @@ void pass_refused(PassEnv *env, const Func *f, const char *pass, const char *rul
                                           .reason = str_intern(strings, why)});
 }
 
-/* ---- strategies -------------------------------------------------------------------------------
- */
+/* ---- strategies ------------------------------------------------------------------------------ */
 
 /* Why a norm's gain should not go into this function's weights; NULL when it should. */
 static const char *why_keep_gain(const Func *f, const PassEnv *env)
@@ -200,8 +198,7 @@ static bool strategy_allows(const Func *f, const char *rule, const char *pass, P
     return !(epilogue && env->mlp == MLP_ELEMENTWISE);
 }
 
-/* ---- rules to a fixpoint ------------------------------------------------------------------------
- */
+/* ---- rules to a fixpoint --------------------------------------------------------------------- */
 
 typedef VEC(const Rule *) RuleList;
 
@@ -284,8 +281,7 @@ static int run_rules(Func *f, const Pass *p, PassEnv *env)
     return -1;
 }
 
-/* ---- the runner ---------------------------------------------------------------------------------
- */
+/* ---- the runner ------------------------------------------------------------------------------ */
 
 static double now(void)
 {
@@ -382,8 +378,7 @@ bool pass_run(Module *m, PassEnv *env, const char *list, const char *stop_after)
     return true;
 }
 
-/* ---- mlp = auto
- * ---------------------------------------------------------------------------------- */
+/* ---- mlp = auto ------------------------------------------------------------------------------ */
 
 /* Seconds (bytes without a device) of the module under one strategy; negative after a diagnostic.
  */

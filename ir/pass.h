@@ -60,8 +60,7 @@ bool pass_run(Module *m, PassEnv *env, const char *list, const char *stop_after)
  * a device: bytes). *m is rewritten in place; env->mlp is left at the strategy taken. */
 bool pass_run_auto(Module **m, PassEnv *env);
 
-/* ---- ledger entries of the C passes and the rule engine; nothing happens without a ledger -------
- */
+/* ---- ledger entries of the C passes and the rule engine; nothing happens without a ledger ---- */
 
 /* What a function costs before a rewrite, to be entered by pass_fired() after it. */
 typedef struct PassSite {
@@ -72,8 +71,7 @@ void pass_fired(PassEnv *env, const Func *f, const PassSite *site);
 void pass_refused(PassEnv *env, const Func *f, const char *pass, const char *rule, Str site,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
-/* ---- the C passes -------------------------------------------------------------------------------
- */
+/* ---- the C passes ---------------------------------------------------------------------------- */
 
 int pass_canonicalise(Func *f, PassEnv *env);
 int pass_dce(Func *f, PassEnv *env);

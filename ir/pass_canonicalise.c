@@ -12,8 +12,7 @@
 
 #include "ir/pass.h"
 
-/* ---- whole operators --------------------------------------------------------------------------
- */
+/* ---- whole operators ------------------------------------------------------------------------- */
 
 /* The operand that an operator merely repeats, or 0. */
 static ValueId repeated_operand(const Func *f, const Op *op)
@@ -49,8 +48,7 @@ static bool swap_constant(Func *f, Op *op)
     return true;
 }
 
-/* ---- expressions -------------------------------------------------------------------------------
- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 static bool is_number(const Expr *e, double x)
 {

@@ -23,8 +23,7 @@ typedef struct Group {
     int n;
 } Group;
 
-/* ---- legality ----------------------------------------------------------------------------------
- */
+/* ---- legality -------------------------------------------------------------------------------- */
 
 /* One number (or row of numbers) per output feature: must be concatenated with the weights. */
 static bool is_per_output(const Func *f, const Op *op, ValueId v)
@@ -138,8 +137,7 @@ static bool is_candidate(const Func *f, OpId id)
            f->value[op->in[MATMUL_W]].constant && !is_concatenated(f, op->in[MATMUL_W]);
 }
 
-/* ---- the gate/up pair ---------------------------------------------------------------------------
- */
+/* ---- the gate/up pair ------------------------------------------------------------------------ */
 
 static bool is_activation(OpKind k)
 {
@@ -171,8 +169,7 @@ static bool is_glu_pair(const Func *f, const Op *a, const Op *b)
     return act_times(f, a->out[0], b->out[0]) || act_times(f, b->out[0], a->out[0]);
 }
 
-/* ---- grouping -----------------------------------------------------------------------------------
- */
+/* ---- grouping -------------------------------------------------------------------------------- */
 
 /* Where the weights behind constant v were declared: the first of them. */
 static ValueId declared_at(const Func *f, ValueId v)
@@ -232,8 +229,7 @@ static Group collect(Func *f, OpId first, PassEnv *env)
     return g;
 }
 
-/* ---- names
- * --------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* The longest suffix from an underscore on that all names share: "_bias" of q_bias, k_bias. */
 static const char *common_suffix(const char *const *names, int n)
@@ -273,8 +269,7 @@ static Str join_names(Func *f, const ValueId *v, int n)
     return str_intern(ctx->strings, b.data);
 }
 
-/* ---- rewriting
- * ------------------------------------------------------------------------------------ */
+/* ---- rewriting ------------------------------------------------------------------------------- */
 
 static Str origin(const Func *f)
 {

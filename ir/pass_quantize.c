@@ -57,8 +57,7 @@ bool pass_will_quantize(const Func *f, const Op *op, const PassEnv *env)
     return env->quant.head || !is_table(f, op->in[1]);
 }
 
-/* ---- weights -----------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 static int64_t largest_divisor(int64_t k, int64_t limit)
 {
@@ -125,8 +124,7 @@ static ValueId quantize_weight(Func *f, ValueId w, const QuantScheme *q, Span at
     return make(f, dequant, base, "_dq", at);
 }
 
-/* ---- activations -------------------------------------------------------------------------------
- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 static bool is_dequant(const Func *f, ValueId v)
 {
@@ -150,8 +148,7 @@ static ValueId quantize_activation(Func *f, ValueId x, Span at)
     return make(f, dequant, base, "_dq", at);
 }
 
-/* ---- the pass ----------------------------------------------------------------------------------
- */
+/* ---- the pass -------------------------------------------------------------------------------- */
 
 /* What an operand became, so that operators which share it share the result. */
 typedef struct Done {

@@ -232,8 +232,7 @@ static void check_line(Checker *k, const RuleOp *op, int nameless)
     (k->right ? c->rewritten : c->line)[(*n)++] = l;
 }
 
-/* ---- the rule as a whole ----------------------------------------------------------------------
- */
+/* ---- the rule as a whole --------------------------------------------------------------------- */
 
 static bool line_defines_bound(const RuleLine *l, const bool *bound)
 {

@@ -12,8 +12,7 @@ typedef struct Checker {
     bool ok;
 } Checker;
 
-/* ---- rule_check_names.c -----------------------------------------------------------------------
- */
+/* ---- rule_check_names.c ---------------------------------------------------------------------- */
 
 /* A message; the case is not ok any more. Always false. */
 bool checker_fail(Checker *k, Span at, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -28,8 +27,7 @@ int checker_bind_meta(Checker *k, Str name, MetaKind kind, Span at);
 /* A metavariable that the match bound to a thing of this kind; -1 after a diagnostic. */
 int checker_bound_meta(Checker *k, Str name, MetaKind kind, Span at);
 
-/* ---- rule_check_terms.c -----------------------------------------------------------------------
- */
+/* ---- rule_check_terms.c ---------------------------------------------------------------------- */
 
 void checker_cond(Checker *k, RuleCond *c);
 /* One attribute, epilogue or copy in the braces of line l. */

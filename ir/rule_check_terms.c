@@ -2,8 +2,7 @@
  * conditions. */
 #include "ir/rule_check.h"
 
-/* ---- terms: attribute values and conditions ---------------------------------------------------
- */
+/* ---- terms: attribute values and conditions -------------------------------------------------- */
 
 static const WhereFn *find_fn(Checker *k, const RuleTerm *t, bool predicate)
 {
@@ -134,8 +133,7 @@ void checker_cond(Checker *k, RuleCond *c)
     }
 }
 
-/* ---- terms: expressions of the rewrite --------------------------------------------------------
- */
+/* ---- terms: expressions of the rewrite ------------------------------------------------------- */
 
 static void check_expr(Checker *k, RuleTerm *t, bool acc);
 

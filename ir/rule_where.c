@@ -164,8 +164,7 @@ static bool holds_made_by(const RuleSite *s, const RuleTerm *call, Buf *why)
     return true;
 }
 
-/* ---- predicates about all users of a value ----------------------------------------------------
- */
+/* ---- predicates about all users of a value --------------------------------------------------- */
 
 /* One weight, shared by name with a function outside of the layers. */
 static const Func *shared_with(const RuleSite *s, ValueId v)
@@ -275,8 +274,7 @@ static bool holds_feeds_matmuls(const RuleSite *s, const RuleTerm *call, Buf *wh
     return all_values(s, call, why, feeds_matmuls);
 }
 
-/* ---- predicates about the compilation ----------------------------------------------------------
- */
+/* ---- predicates about the compilation -------------------------------------------------------- */
 
 static Str word_arg(const RuleTerm *call)
 {

@@ -55,7 +55,7 @@ static const char *name_of(const Verify *v, ValueId id)
     return b.data;
 }
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -84,7 +84,7 @@ static bool check_names(const Verify *v)
     return true;
 }
 
-/* ---- operators ------------------------------------------------------------------------------ */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 static bool check_operands(const Verify *v, const Op *op)
 {
@@ -149,7 +149,7 @@ static bool check_results(const Verify *v, OpId id)
     return good;
 }
 
-/* ---- caches --------------------------------------------------------------------------------- */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 /* Operand slots that an OPF_STATE operator updates in place, -1 behind the last; the new versions
  * are its last results. */
@@ -203,7 +203,7 @@ static bool check_caches(const Verify *v, const Op *op)
     return good;
 }
 
-/* ---- functions ------------------------------------------------------------------------------ */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 static bool check_order(const Verify *v)
 {
@@ -280,7 +280,7 @@ bool ir_verify_func(const Func *f, const char *after)
     return good;
 }
 
-/* ---- modules -------------------------------------------------------------------------------- */
+/* ---- modules --------------------------------------------------------------------------------- */
 
 /* A value of the environment that the schedule runs over. */
 typedef struct EnvValue {

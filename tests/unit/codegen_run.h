@@ -66,8 +66,7 @@ static inline bool program_interp_weight(void *user, int layer, Str name, const 
     return true;
 }
 
-/* ---- packing: the constant half through the interpreter, element by element -------------------
- */
+/* ---- packing: the constant half through the interpreter, element by element ------------------ */
 
 typedef struct PackSource {
     Program *p;
@@ -136,8 +135,7 @@ static inline void program_pack_tensor(Program *p, const WeightTensor *t, int co
     arena_destroy(a);
 }
 
-/* ---- building
- * ------------------------------------------------------------------------------------ */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static inline const char *program_cc(void)
 {
@@ -253,8 +251,7 @@ static inline void program_destroy(Program *p)
     dlclose(p->handle);
 }
 
-/* ---- running
- * --------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 typedef struct StepThread {
     const SinterRun *run;

@@ -52,8 +52,7 @@ static const Setting settings[] = {
 };
 enum { N_SETTINGS = sizeof settings / sizeof settings[0] };
 
-/* ---- the shrunken spec
- * ------------------------------------------------------------------------------- */
+/* ---- the shrunken spec ----------------------------------------------------------------------- */
 
 static const ModelSpec *small_spec(Ctx *ctx, const char *name, const Setting *setting)
 {
@@ -105,8 +104,7 @@ static RuleSet *load_rules(Ctx *ctx)
     return rules;
 }
 
-/* ---- running a model
- * ---------------------------------------------------------------------------------- */
+/* ---- running a model ------------------------------------------------------------------------- */
 
 typedef struct Watch {
     Arena *arena; /* results of the state before */
@@ -216,8 +214,7 @@ static void after_pass(void *user, const Module *m, const char *pass, int change
     }
 }
 
-/* ---- all of them
- * --------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 static int check_pipeline(const char *name, const Setting *setting, Phase phase, int tokens)
 {

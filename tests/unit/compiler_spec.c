@@ -193,7 +193,7 @@ static void places_are_kept(void **state)
     ctx_destroy(ctx);
 }
 
-/* ---- the writer ---- */
+/* ---- the writer ------------------------------------------------------------------------------ */
 
 static bool same_value(const ModelSpec *a, const ModelSpec *b, int k)
 {
@@ -281,7 +281,7 @@ static void a_spec_is_made_of_values_alone(void **state)
     ctx_destroy(ctx);
 }
 
-/* ---- hostile text ---- */
+/* ---- hostile text ---------------------------------------------------------------------------- */
 
 /* Whatever the bytes are: a spec, or NULL with a message; never a crash. */
 static void check_any(const char *text, size_t n)

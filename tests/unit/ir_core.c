@@ -111,8 +111,7 @@ static void elementwise_operators_have_expressions(void **state)
     }
 }
 
-/* ---- types -------------------------------------------------------------------------------------
- */
+/* ---- types ----------------------------------------------------------------------------------- */
 
 static void equal_types_are_one_pointer(void **state)
 {
@@ -207,8 +206,7 @@ static void impossible_types_are_told(void **state)
     assert_null(type_problem(&t));
 }
 
-/* ---- building and editing -----------------------------------------------------------------------
- */
+/* ---- building and editing -------------------------------------------------------------------- */
 
 static void names_are_made_unique(void **state)
 {
@@ -298,8 +296,7 @@ static void an_operator_that_does_not_fit_is_refused(void **state)
     ctx_destroy(s.m->ctx);
 }
 
-/* ---- sorting and cloning
- * --------------------------------------------------------------------------- */
+/* ---- sorting and cloning --------------------------------------------------------------------- */
 
 static void a_sorted_function_stays_as_it_is(void **state)
 {
@@ -366,8 +363,7 @@ static void a_clone_lives_on_its_own(void **state)
     ctx_destroy(s.m->ctx);
 }
 
-/* ---- text
- * -------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 static void assert_fixpoint(Ctx *ctx, const Module *m)
 {
@@ -516,8 +512,7 @@ static void damaged_text_never_breaks_the_parser(void **state)
     }
 }
 
-/* ---- verifier
- * ----------------------------------------------------------------------------------------- */
+/* ---- verifier -------------------------------------------------------------------------------- */
 
 static void a_pass_that_breaks_types_is_named(void **state)
 {

@@ -7,8 +7,7 @@
 
 static uint64_t seed;
 
-/* ---- by hand
- * -------------------------------------------------------------------------------------- */
+/* ---- by hand --------------------------------------------------------------------------------- */
 
 enum { MAX_VALUES = 48, MAX_INPUTS = 8 };
 
@@ -262,8 +261,7 @@ static void operators_by_hand(void **state)
     check_by_hand(&by_hand_two_sequences[0], 2);
 }
 
-/* ---- RoPE frequencies
- * -------------------------------------------------------------------------------- */
+/* ---- RoPE frequencies ------------------------------------------------------------------------ */
 
 static void check_freqs(const char *attrs, int n, const double *want)
 {
@@ -306,8 +304,7 @@ static void rope_frequencies(void **state)
                 (double[]){0.8, 0.002});
 }
 
-/* ---- one form against another
- * ------------------------------------------------------------------------ */
+/* ---- one form against another ---------------------------------------------------------------- */
 
 typedef struct Pair {
     int tokens;
@@ -407,8 +404,7 @@ static void fused_forms_equal_plain_ones(void **state)
     }
 }
 
-/* ---- against the definition
- * ----------------------------------------------------------------------------- */
+/* ---- against the definition ------------------------------------------------------------------ */
 
 /* Attention as one formula with complex bookkeeping left out: weights exp(score), then a quotient.
  */
@@ -447,8 +443,7 @@ static void attention_is_its_definition(void **state)
     ctx_destroy(c.ctx);
 }
 
-/* ---- rounding
- * ----------------------------------------------------------------------------------------- */
+/* ---- rounding -------------------------------------------------------------------------------- */
 
 static double bf16_by_bits(float x)
 {
@@ -511,8 +506,7 @@ static void constants_are_rounded_once(void **state)
     ctx_destroy(c.ctx);
 }
 
-/* ---- the constant half by rows
- * ------------------------------------------------------------------------- */
+/* ---- the constant half by rows --------------------------------------------------------------- */
 
 #define CONST_FUNC(n, body)                                                                        \
     "func @f(%x: f32[1, 8]) weights(@a: bf16[7, 8], @b: bf16[7, 8], @c: bf16[3, 8], @g: bf16[8], " \
@@ -590,8 +584,7 @@ static void rows_equal_whole_tensors(void **state)
     }
 }
 
-/* ---- errors and schedules
- * ---------------------------------------------------------------------------------- */
+/* ---- errors and schedules -------------------------------------------------------------------- */
 
 static void check_error(const char *text, double x, const char *message)
 {

@@ -7,8 +7,7 @@
 
 static uint64_t seed;
 
-/* ---- helpers
- * -------------------------------------------------------------------------------------- */
+/* ---- helpers --------------------------------------------------------------------------------- */
 
 static PassEnv env_for(const IrCase *c)
 {
@@ -70,8 +69,7 @@ static Str name_in(const IrCase *c, const char *name)
     return str_intern(c->ctx->strings, name);
 }
 
-/* ---- canonicalise, cse, dce
- * ---------------------------------------------------------------------------- */
+/* ---- canonicalise, cse, dce ------------------------------------------------------------------ */
 
 static void canonical_forms(void **state)
 {
@@ -160,8 +158,7 @@ static void unused_operators_and_weights_go(void **state)
     ctx_destroy(c.ctx);
 }
 
-/* ---- quantize
- * ------------------------------------------------------------------------------------------ */
+/* ---- quantize -------------------------------------------------------------------------------- */
 
 static const char quant_text[] =
     "func @f(%x: bf16[2, 8], %t: i32[2]) weights(@embedding: bf16[4, 8], @wq: bf16[8, 8], "
@@ -238,8 +235,7 @@ static void groups_must_divide(void **state)
     ctx_destroy(c.ctx);
 }
 
-/* ---- merge_matmul
- * ---------------------------------------------------------------------------------------- */
+/* ---- merge_matmul ---------------------------------------------------------------------------- */
 
 static void qkv_with_biases_merges(void **state)
 {
@@ -366,9 +362,7 @@ static void gate_and_up_obey_the_strategy(void **state)
     ctx_destroy(c.ctx);
 }
 
-/* ---- layout
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- layout ---------------------------------------------------------------------------------- */
 
 static void weights_are_tiled(void **state)
 {
@@ -396,8 +390,7 @@ static void weights_are_tiled(void **state)
     ctx_destroy(c.ctx);
 }
 
-/* ---- random functions
- * ----------------------------------------------------------------------------------------- */
+/* ---- random functions ------------------------------------------------------------------------ */
 
 enum { ROWS = 3, COLS = 8, MAX_MADE = 40 };
 
@@ -508,9 +501,7 @@ static void passes_keep_random_functions(void **state)
     }
 }
 
-/* ---- runner
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- runner ---------------------------------------------------------------------------------- */
 
 static void count_pass(void *user, const Module *m, const char *pass, int changes, double seconds)
 {

@@ -24,8 +24,7 @@ typedef struct Shape {
     bool untiled; /* weights as they come: no vector kernel reads them */
 } Shape;
 
-/* ---- IR text
- * --------------------------------------------------------------------------------------- */
+/* ---- IR text --------------------------------------------------------------------------------- */
 
 /* Lines that make the operand `w` of a matmul from @name, and the matmul. */
 static void put_matmul(Buf *b, const Shape *s, const char *y, const char *x, const char *name,
@@ -224,8 +223,7 @@ static const char *module_text(Ctx *ctx, const Shape *s, int block)
     return b.data;
 }
 
-/* ---- running
- * ----------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 static void random_tokens(const Shape *s, int32_t *tokens)
 {

@@ -76,8 +76,7 @@ static void expect_refusal(const Place *p, const char *json, const char *message
     }
 }
 
-/* ---- values ------------------------------------------------------------------------------------
- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void takes_defaults_of_the_families(void **state)
 {
@@ -157,8 +156,7 @@ static void reads_sliding_windows(void **state)
                    "only do the same type for every layer");
 }
 
-/* ---- rope --------------------------------------------------------------------------------------
- */
+/* ---- rope ------------------------------------------------------------------------------------ */
 
 static void assert_same_rope(const ModelSpec *a, const ModelSpec *b)
 {
@@ -236,8 +234,7 @@ static void reads_longrope(void **state)
                    "'short_factor' is [\"a\"]");
 }
 
-/* ---- what is refused ----------------------------------------------------------------------------
- */
+/* ---- what is refused ------------------------------------------------------------------------- */
 
 static void refuses_what_it_does_not_know(void **state)
 {
@@ -314,8 +311,7 @@ static void writes_a_spec_that_reads_back(void **state)
     }
 }
 
-/* ---- weights ------------------------------------------------------------------------------------
- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 typedef struct Entry {
     const char *name, *dtype;

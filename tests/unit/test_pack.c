@@ -62,8 +62,7 @@ static int entries(const char *path)
     return n - 2; /* . and .. */
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------
- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* Bits of a number by the formats' definitions, with no code of pack_encode.c. */
 static uint32_t bits_of(DType t, double x)
@@ -229,8 +228,7 @@ static void rounds_many_as_one(void **state)
     }
 }
 
-/* ---- whole files --------------------------------------------------------------------------------
- */
+/* ---- whole files ----------------------------------------------------------------------------- */
 
 typedef struct Packed {
     ModelSpec spec;
@@ -365,8 +363,7 @@ static void packs_random(void **state)
     check_numbers(p, &one, NULL, 11);
 }
 
-/* ---- what goes wrong ----------------------------------------------------------------------------
- */
+/* ---- what goes wrong ------------------------------------------------------------------------- */
 
 static void expect_failure(const Place *p, Packed *f, const char *checkpoint, const char *message)
 {
