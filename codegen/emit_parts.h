@@ -3,7 +3,8 @@
  *   emit.c          the order of the file, kernels shared by phases, prelude
  *   emit_func.c     layer functions and steps
  *   emit_kernel.c   one kernel: parameters, variables of its template
- *   emit_host.c     functions that templates call: row, scalar, vec loads, dot, store ...
+ *   emit_host.c     functions that templates call: row, scalar, vec loads, store ... (emit_call.h)
+ *   emit_dot.c      the same for register blocks: dot, pack ...
  *   emit_expr.c     expression trees as C over vectors
  *   emit_tables.c   SinterModel and its tables
  *   emit_cuda.c     the two files of a GPU target, launches */
