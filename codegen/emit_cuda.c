@@ -29,17 +29,10 @@ static bool call_part(KernelText *k, const FormulaValue *arg, FormulaValue *out)
     const Tmpl *t = emit_template(e, arg[0].s);
     TmplEnv env = k->env; /* its further variables are not k's */
     Buf b = buf_create(e->ctx->arena);
-    const KernelParam *zero = emit_find_param(k, "w_zero");
-    bool grouped = zero != NULL || emit_find_param(k, "w_scale") != NULL ||
+    bool grouped = emit_find_param(k, "w_zero") != NULL || emit_find_param(k, "w_scale") != NULL ||
                    emit_find_param(k, "x_scale") != NULL;
     tmpl_set_string(&env, "row_of_i", arg[1].s);
     tmpl_set_string(&env, "group_name", grouped ? "g" : "0");
-    if (zero != NULL) {
-        int64_t groups = zero->ir->rank < 2 ? 1 : zero->ir->dim[1];
-        const char *element =
-            arena_printf(e->ctx->arena, "w_zero[r * %lld + g]", (long long)groups);
-        tmpl_set_string(&env, "zero_element", groups == 1 ? "w_zero[r]" : element);
-    }
     if (t == NULL || !tmpl_expand(t, &env, &b)) {
         return false;
     }
@@ -90,7 +83,7 @@ static bool loads_octets(const KernelText *k)
 {
     const KernelParam *w = emit_find_param(k, "w"), *x = emit_find_param(k, "x");
     bool codes = w->stored == DT_I8 || w->stored == DT_U4;
-    return w->ir->layout.rows == 0 && columns_of(w->ir) % 8 == 0 && k->op->a.group % 8 == 0 &&
+    return w->ir->layout.cols % 8 == 0 && columns_of(w->ir) % 8 == 0 && k->op->a.group % 8 == 0 &&
            x->stride % 8 == 0 && (x->stored == DT_F32 || codes);
 }
 
@@ -124,7 +117,6 @@ static void set_matmul(KernelText *k)
     tmpl_set_bool(env, "scaled", scaled);
     tmpl_set_bool(env, "many", many);
     const char *type = dtype_name(w->stored);
-    tmpl_set_int(env, "codes_in_byte", w->stored == DT_U4 ? 2 : 1);
     Arena *a = k->emit->ctx->arena;
     tmpl_set_string(env, "w_type", type);
     tmpl_set_string(env, "octet",

@@ -4,6 +4,9 @@
  *   repeat(s, n)            "s, s, s"                 string(i)   the number as text
  *   has(param)              is this operand there?    f32(x)      a float literal
  *   row(param, t)           pointer to row t          scalar(param, i)   one element as float
+ *   address(param, row, k)  pointer to an element in its stored order, k a multiple of what one
+ *                           address holds
+ *   zero(row, g)            the zero point of a group
  *   weight(param, row, k)   one element of a matrix in its stored order, dequantised
  *   sequence(t)             whose cache row t uses    to_k, from_k ...   conversions of caches
  *   accs, store             the epilogue              element, scale_factors   for dot_any
@@ -204,6 +207,17 @@ static bool is_code(const KernelParam *w)
     return w->stored == DT_U4 || w->stored == DT_I8 || w->stored == DT_U8;
 }
 
+/* zero(row, g): a group's zero point, of the operand or the attribute. */
+static bool host_zero(const Call *c)
+{
+    const KernelParam *zero = emit_find_param(c->k, "w_zero");
+    if (zero == NULL) {
+        return call_text(c, "%lld", (long long)c->k->op->a.zero);
+    }
+    const char *group = call_columns(zero->ir) == 1 ? "0" : call_string(c, 1);
+    return call_text(c, "%s", element(c->ctx, zero, call_string(c, 0), group));
+}
+
 /* weight("w", row, k): a dequantised element. */
 static bool host_weight(const Call *c)
 {
@@ -220,6 +234,18 @@ static bool host_weight(const Call *c)
     }
     return call_text(c, "(float)%s%s", centred(c, e, row, g),
                      scale_text(c->ctx, emit_find_param(c->k, "w_scale"), row, g));
+}
+
+/* address("w", row, k): where columns from k on of a row lie; 4-bit codes: k even. */
+static bool host_address(const Call *c)
+{
+    const KernelParam *w = call_param(c, 0);
+    if (w == NULL) {
+        return false;
+    }
+    const char *at = stored_index(c->ctx, w->ir, call_factor(c, 1), call_factor(c, 2));
+    return w->stored == DT_U4 ? call_text(c, "%s + (%s) / 2", w->name, at)
+                              : call_text(c, "%s + %s", w->name, at);
 }
 
 /* element(row, k, g): a weight less its zero point, not scaled. */
@@ -321,6 +347,8 @@ static const TemplateFunction host_functions[] = {
     {"has", 1, host_has},
     {"row", 2, host_row},
     {"scalar", 2, host_scalar},
+    {"address", 3, host_address},
+    {"zero", 2, host_zero},
     {"weight", 3, host_weight},
     {"element", 3, host_element},
     {"scale_factors", 3, host_scale_factors},

@@ -29,6 +29,7 @@ typedef struct Target {
     int n_arch;
     const Isa *isa;
     Layout tile[DT_COUNT]; /* weight layout by dtype */
+    bool whole_tiles;      /* a matrix whose columns are not whole tiles stays in rows */
     int block;             /* rows that interleave_rows takes in turn */
 } Target;
 

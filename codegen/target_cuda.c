@@ -1,16 +1,17 @@
 /* target_cuda.c - the CUDA target: which chips machine code is made for, and the order in which the
  * kernels read weights.
  *
- * Weights stay in rows, as in the checkpoint: a thread loads 16 bytes of a row, a warp 512 that lie
- * together. Only gate and up alternate, 8 rows of one, 8 rows of the other, so that both
- * accumulators of a column are in one thread, on the plain path and in a tensor core's tile. A
- * thread of the GPU is what a vector lane is on a CPU, so that expressions are scalar: lanes = 1.
+ * Weights come in tiles of 16 rows x 64 bytes: a KiB that a warp copies or loads at once, and the
+ * rows of one mma.m16n8k16. Matrices whose columns are not whole tiles, and f32, stay in rows. Gate
+ * and up alternate, 8 rows of one, 8 rows of the other, so that both accumulators of a column are
+ * in one thread, on the plain path and in a tensor core's tile. A thread of the GPU is what a
+ * vector lane is on a CPU, so that expressions are scalar: lanes = 1.
  */
 #include <string.h>
 
 #include "codegen/target.h"
 
-enum { INTERLEAVED_ROWS = 8, MAX_CHIPS = 8 };
+enum { INTERLEAVED_ROWS = 8, TILE_ROWS = 16, TILE_BITS = 512, MAX_CHIPS = 8 };
 
 static const char *const known_chips[] = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"};
 enum { N_CHIPS = sizeof known_chips / sizeof known_chips[0] };
@@ -47,6 +48,15 @@ static bool read_chips(Ctx *ctx, Target *t, const char *chips)
     }
 }
 
+static void set_tiles(Target *t)
+{
+    static const DType tiled[] = {DT_BF16, DT_F16, DT_I8, DT_U4};
+    for (size_t i = 0; i < sizeof tiled / sizeof tiled[0]; i++) {
+        t->tile[tiled[i]] = (Layout){.rows = TILE_ROWS, .cols = TILE_BITS / dtype_bits(tiled[i])};
+    }
+    t->whole_tiles = true;
+}
+
 const Target *target_cuda(Ctx *ctx, const char *chips)
 {
     const char *list = chips != NULL ? chips : "sm_80,sm_90a";
@@ -57,6 +67,7 @@ const Target *target_cuda(Ctx *ctx, const char *chips)
     t->suffix = ".cu";
     t->gpu = true;
     t->block = INTERLEAVED_ROWS;
+    set_tiles(t);
     t->isa = isa;
     isa->name = arena_strdup(ctx->arena, list);
     isa->words = arena_printf(ctx->arena, "NVIDIA GPUs, %s", list);

@@ -236,6 +236,7 @@ static bool fill_env(Compilation *c)
         .device = c->device,
         .kv_len = o->kv_len ? o->kv_len : 128,
         .block = c->target->block,
+        .whole_tiles = c->target->whole_tiles,
         .ledger = &c->ledger,
     };
     memcpy(c->env.tile, c->target->tile, sizeof c->env.tile);

@@ -32,6 +32,7 @@ typedef struct PassEnv {
     const Device *device;  /* NULL: no roofline times */
     int64_t kv_len;        /* context assumed by costs */
     Layout tile[DT_COUNT]; /* target's weight layout by dtype; rows = 0: none */
+    bool whole_tiles;      /* only matrices whose columns are whole tiles */
     int block;             /* target's interleave block (= tile rows) */
     Ledger *ledger;        /* may be NULL */
     /* Called after every pass with its name and number of changes (dumps, inspect's steps). */

@@ -71,7 +71,11 @@ int pass_layout(Func *f, PassEnv *env)
         if (f->op[id].dead || !weight_slots(f->op[id].kind, &w, &scale)) {
             continue;
         }
-        Layout layout = env->tile[f->value[f->op[id].in[w]].type->dtype];
+        const Type *type = f->value[f->op[id].in[w]].type;
+        Layout layout = env->tile[type->dtype];
+        if (env->whole_tiles && layout.rows > 0 && type->dim[1] % layout.cols != 0) {
+            continue;
+        }
         Layout column = {.rows = layout.rows, .cols = 1};
         changes += tile_operand(f, id, w, layout);
         changes += tile_operand(f, id, scale, column);

@@ -21,7 +21,7 @@ for (int i = 0; i < 4; i++) {
 #pragma unroll
 for (int c = tid; c < BN * 4; c += THREADS) {
     const int i = c / 4;
-    copy_async16(&w_tile[0][i * LINE + c % 4 * 8], w + ${row_of_i} * K + c % 4 * 8);
+    copy_async16(&w_tile[0][i * LINE + c % 4 * 8], ${address("w", row_of_i, "c % 4 * 8")});
 }
 //% else
 /* Codes go through registers: c of a thread is eight columns of row i. */
@@ -31,7 +31,7 @@ ${octet} codes[OCTETS];
 for (int o = 0; o < OCTETS; o++) {
     const int c = tid + o * THREADS, i = c / 4;
     if (c < BN * 4) {
-        codes[o] = ${load_octet}(w + (${row_of_i} * K + c % 4 * 8) / ${codes_in_byte});
+        codes[o] = ${load_octet}(${address("w", row_of_i, "c % 4 * 8")});
     }
 }
 //% end
@@ -53,11 +53,7 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
             const int64_t r = ${row_of_i};
             const int g = (k + c % 4 * 8) / ${GROUP};
             //% end
-            //% if has("w_zero")
-            const int zero = ${zero_element};
-            //% else
-            const int zero = ${ZERO};
-            //% end
+            const int zero = ${zero("r", "g")};
             float f[8];
             ${octet_floats}(f, codes[o], zero);
             //% if scaled
@@ -84,7 +80,7 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
         for (int c = tid; c < BN * 4; c += THREADS) {
             const int i = c / 4;
             copy_async16(&w_tile[stage ^ 1][i * LINE + c % 4 * 8],
-                         w + ${row_of_i} * K + k + BK + c % 4 * 8);
+                         ${address("w", row_of_i, "k + BK + c % 4 * 8")});
         }
         //% else
 #pragma unroll
@@ -92,7 +88,7 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
             const int c = tid + o * THREADS, i = c / 4;
             if (c < BN * 4) {
                 codes[o] =
-                    ${load_octet}(w + (${row_of_i} * K + k + BK + c % 4 * 8) / ${codes_in_byte});
+                    ${load_octet}(${address("w", row_of_i, "k + BK + c % 4 * 8")});
             }
         }
         //% end

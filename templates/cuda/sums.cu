@@ -4,11 +4,7 @@
 ${octet} raw[R];
 #pragma unroll
 for (int i = 0; i < R; i++) {
-    //% if w_type == "u4"
-    raw[i] = load_u4x8(w + (${row_of_i} * K + k) / 2);
-    //% else
-    raw[i] = ${load_octet}(w + ${row_of_i} * K + k);
-    //% end
+    raw[i] = ${load_octet}(${address("w", row_of_i, "k")});
 }
 //% end
 //% if scaled || has("w_zero")
@@ -37,10 +33,8 @@ for (int i = 0; i < R; i++) {
     //% if octets == false || scaled || has("w_zero")
     const int64_t r = ${row_of_i};
     //% end
-    //% if octets && has("w_zero")
-    const int zero = ${zero_element};
-    //% elif octets && (w_type == "u4" || w_type == "i8")
-    const int zero = ${ZERO};
+    //% if octets && (w_type == "u4" || w_type == "i8")
+    const int zero = ${zero("r", "g")};
     //% end
     //% if octets && codes_in == false
     float weight[8];
