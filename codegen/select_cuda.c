@@ -59,7 +59,7 @@ static bool tensor_heads(const Choice *c)
     bool adjacent = a->style != NULL && strcmp(a->style, "adjacent") == 0;
     bool whole = c->op->in[QKV_ANGLES] == 0 || a->dims == a->head_dim;
     return tensor_cores(c) && !norm && !adjacent && whole && a->head_dim % 16 == 0 &&
-           a->head_dim <= 128;
+           a->head_dim <= 128 && (a->block == 0 || a->block == 8);
 }
 
 static const KernelDef kernel_defs[] = {

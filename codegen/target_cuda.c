@@ -55,6 +55,7 @@ static void set_tiles(Target *t)
         t->tile[tiled[i]] = (Layout){.rows = TILE_ROWS, .cols = TILE_BITS / dtype_bits(tiled[i])};
     }
     t->whole_tiles = true;
+    t->pair_heads = true;
 }
 
 const Target *target_cuda(Ctx *ctx, const char *chips)

@@ -237,6 +237,7 @@ static bool fill_env(Compilation *c)
         .kv_len = o->kv_len ? o->kv_len : 128,
         .block = c->target->block,
         .whole_tiles = c->target->whole_tiles,
+        .pair_heads = c->target->pair_heads,
         .ledger = &c->ledger,
     };
     memcpy(c->env.tile, c->target->tile, sizeof c->env.tile);

@@ -191,6 +191,7 @@ static double flops_per_element(const Op *op)
     case OP_NONE:
     case OP_CONCAT_ROWS:
     case OP_INTERLEAVE_ROWS:
+    case OP_PAIR_ROWS:
     case OP_SCALE_COLS:
     case OP_QUANT_SCALE:
     case OP_QUANT_ZERO:

@@ -281,6 +281,8 @@ static bool infer(Infer *c)
         return infer_concat(c);
     case OP_INTERLEAVE_ROWS:
         return infer_interleave(c);
+    case OP_PAIR_ROWS:
+        return infer_pair_rows(c);
     case OP_SCALE_COLS:
         return infer_scale_cols(c);
     case OP_QUANT_SCALE:

@@ -56,6 +56,9 @@ bool infer_check_tree(const Infer *c, const Type *shape);
 /* infer_const.c */
 bool infer_concat(Infer *c);
 bool infer_interleave(Infer *c);
+/* Heads of head_dim rows, each half of them whole blocks. */
+bool infer_head_blocks(Infer *c, int64_t rows);
+bool infer_pair_rows(Infer *c);
 bool infer_scale_cols(Infer *c);
 bool infer_quant_scale(Infer *c);
 bool infer_quant_zero(Infer *c);

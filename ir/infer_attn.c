@@ -173,7 +173,7 @@ bool infer_matmul_qkv(Infer *c)
                           "%lld output features, expected (heads + 2 * kv_heads) * head_dim = %lld",
                           (long long)n, (long long)(heads * a->head_dim));
     }
-    if (n < 1 || !want_qkv_extras(c, x->dim[0])) {
+    if (n < 1 || (a->block != 0 && !infer_head_blocks(c, n)) || !want_qkv_extras(c, x->dim[0])) {
         return false;
     }
     const Type *k = infer_in(c, QKV_K_CACHE), *v = infer_in(c, QKV_V_CACHE);

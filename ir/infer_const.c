@@ -37,6 +37,28 @@ bool infer_interleave(Infer *c)
     return infer_result(c, 0, a->dtype, a->rank, (const int64_t[]){rows, a->dim[1]});
 }
 
+bool infer_head_blocks(Infer *c, int64_t rows)
+{
+    const Attrs *a = &c->op->a;
+    if (a->head_dim < 1 || rows % a->head_dim != 0) {
+        return infer_fail(c, "%lld rows are not whole heads of head_dim = %lld", (long long)rows,
+                          (long long)a->head_dim);
+    }
+    return infer_block_is_sane(c, "block", a->block) &&
+           (a->head_dim % (2 * a->block) == 0 ||
+            infer_fail(c, "head_dim = %lld is not a multiple of 2 * block = %lld",
+                       (long long)a->head_dim, (long long)(2 * a->block)));
+}
+
+bool infer_pair_rows(Infer *c)
+{
+    const Type *w = infer_in(c, 0);
+    if (w->rank != 1 && w->rank != 2) {
+        return infer_mismatch(c, 0, "a matrix or a vector");
+    }
+    return infer_head_blocks(c, w->dim[0]) && infer_result(c, 0, w->dtype, w->rank, w->dim);
+}
+
 bool infer_scale_cols(Infer *c)
 {
     const Type *w = infer_in(c, 0);

@@ -296,6 +296,7 @@ static bool run_op(Frame *fr, const Op *op)
     switch (op->kind) {
     case OP_CONCAT_ROWS:
     case OP_INTERLEAVE_ROWS:
+    case OP_PAIR_ROWS:
     case OP_SCALE_COLS:
     case OP_QUANT_SCALE:
     case OP_QUANT_ZERO:

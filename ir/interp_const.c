@@ -99,6 +99,20 @@ static bool eval_interleave(const Fetch *f, const Op *op, int64_t row, int64_t n
     return true;
 }
 
+/* Result row r of a head is row (r / 2B) * B + r % B of its half (r / B) % 2. */
+static bool eval_pair_rows(const Fetch *f, const Op *op, int64_t row, int64_t n, double *out)
+{
+    int64_t block = op->a.block, head = op->a.head_dim, cols = type_cols(type_of(f, op->in[0]));
+    int64_t lo = row / head * head, hi = (row + n + head - 1) / head * head;
+    const double *from = fetch(f, op->in[0], lo, hi - lo);
+    for (int64_t r = row; from != NULL && r < row + n; r++) {
+        int64_t in = r % head, half = in / block % 2;
+        int64_t at = r - in + half * (head / 2) + in / (2 * block) * block + in % block;
+        memcpy(out + (r - row) * cols, from + (at - lo) * cols, (size_t)cols * sizeof(double));
+    }
+    return from != NULL;
+}
+
 static bool eval_scale_cols(const Fetch *f, const Op *op, int64_t row, int64_t n, double *out)
 {
     int64_t cols = type_cols(type_of(f, op->in[0]));
@@ -328,6 +342,9 @@ static bool eval_rows(const Fetch *f, const Op *op, int64_t row, int64_t n, doub
     }
     if (op->kind == OP_INTERLEAVE_ROWS) {
         return eval_interleave(f, op, row, n, out);
+    }
+    if (op->kind == OP_PAIR_ROWS) {
+        return eval_pair_rows(f, op, row, n, out);
     }
     if (op->kind == OP_SCALE_COLS) {
         return eval_scale_cols(f, op, row, n, out);

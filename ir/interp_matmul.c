@@ -1,7 +1,8 @@
 /* interp_matmul.c - matmul with its quantised slots and epilogue, and the merged q/k/v projection.
  *
  * Accumulators: acc[way] of output column n comes from weight row n, or with `interleave` = B from
- * row (n / B) * 2B + way * B + n % B. Sums of integer codes are exact in a double. */
+ * row (n / B) * 2B + way * B + n % B; q/k/v with `block` = B: column d of a head of D from row (d %
+ * (D / 2) / B) * 2B + (d / (D / 2)) * B + d % B. Sums of integer codes are exact in a double. */
 #include "ir/interp_ops.h"
 
 #include <string.h>
@@ -51,6 +52,13 @@ static double accumulate(const Slots *s, int64_t t, int64_t n)
     return acc;
 }
 
+/* Row of a head's column d when pair_rows has stored its halves in turn. */
+static int64_t paired_row(const Attrs *a, int64_t n)
+{
+    int64_t d = n % a->head_dim, half = a->head_dim / 2;
+    return n - d + d % half / a->block * 2 * a->block + d / half * a->block + d % a->block;
+}
+
 static double output_at(const Frame *fr, const Op *op, const Slots *s, const Type *out,
                         int64_t flat)
 {
@@ -61,6 +69,8 @@ static double output_at(const Frame *fr, const Op *op, const Slots *s, const Typ
         int64_t row = n / block * 2 * block + n % block;
         acc[0] = accumulate(s, t, row);
         acc[1] = accumulate(s, t, row + block);
+    } else if (op->kind == OP_MATMUL_QKV && op->a.block > 0) {
+        acc[0] = acc[1] = accumulate(s, t, paired_row(&op->a, n));
     } else {
         acc[0] = acc[1] = accumulate(s, t, n);
     }

@@ -33,6 +33,7 @@ typedef struct PassEnv {
     int64_t kv_len;        /* context assumed by costs */
     Layout tile[DT_COUNT]; /* target's weight layout by dtype; rows = 0: none */
     bool whole_tiles;      /* only matrices whose columns are whole tiles */
+    bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together `block` apart */
     int block;             /* target's interleave block (= tile rows) */
     Ledger *ledger;        /* may be NULL */
     /* Called after every pass with its name and number of changes (dumps, inspect's steps). */

@@ -6,8 +6,17 @@
  * The target gives a layout per dtype (env->tile). Scales and zero points of groups, [N, K /
  * group], are tiled rows x 1, so that the `rows` scales of one group lie together; vectors stay as
  * they are. Operators that share a constant share its tiled form: a tied embedding is stored once.
+ * Where the target wants it (env->pair_heads), the rows of q, k and v are paired first, so that
+ * what RoPE rotates together, rows d and d + head_dim / 2 of a head, lies in one tile:
+ *
+ *   matmul_qkv %x, @w, ...   =>   %p = pair_rows @w {head_dim = 64, block = 8}
+ *                                 matmul_qkv %x, %p, ... {block = 8}
+ *
  * Requires: weights in their final form (after dequant_group). Keeps: types but for the layout. */
 #include "ir/pass.h"
+
+#include <string.h>
+
 #include "ir/slots.h"
 
 /* The tiled form of v, made when there is none yet. */
@@ -45,6 +54,46 @@ static int tile_operand(Func *f, OpId id, int slot, Layout layout)
     return 1;
 }
 
+static void pair_operand(Func *f, OpId id, int slot, int64_t block)
+{
+    const Op *op = &f->op[id];
+    if (op->in[slot] == 0) {
+        return;
+    }
+    StrTable *strings = f->module->ctx->strings;
+    Op pair = {.kind = OP_PAIR_ROWS, .n_in = 1, .in = {op->in[slot]}, .at = op->at};
+    pair.a.head_dim = op->a.head_dim;
+    pair.a.block = block;
+    pair.origin = str_intern(strings, "layout");
+    Str name = str_internf(strings, "%s_paired", f->value[op->in[slot]].name);
+    ValueId v = ir_op1(f, &pair, name);
+    f->op[id].in[slot] = v;
+}
+
+/* A norm spans the whole head, other rotations other rows: those stay in order. */
+static bool pairs_heads(const Func *f, const Op *op, const PassEnv *env)
+{
+    const Attrs *a = &op->a;
+    bool norm = op->in[QKV_Q_GAIN] != 0 || op->in[QKV_K_GAIN] != 0;
+    bool adjacent = a->style != NULL && strcmp(a->style, "adjacent") == 0;
+    bool whole = op->in[QKV_ANGLES] == 0 || a->dims == a->head_dim;
+    return env->pair_heads && op->kind == OP_MATMUL_QKV && a->block == 0 && !norm && !adjacent &&
+           whole && a->head_dim % (2 * env->block) == 0 && f->value[op->in[QKV_W]].constant;
+}
+
+static int pair_heads(Func *f, OpId id, const PassEnv *env)
+{
+    if (!pairs_heads(f, &f->op[id], env)) {
+        return 0;
+    }
+    for (int slot = QKV_W_SCALE; slot <= QKV_W_ZERO; slot++) {
+        pair_operand(f, id, slot, env->block);
+    }
+    pair_operand(f, id, QKV_W, env->block);
+    f->op[id].a.block = env->block;
+    return 1;
+}
+
 /* Where the weight is, and its scale (zero points follow it). */
 static bool weight_slots(OpKind kind, int *w, int *scale)
 {
@@ -76,6 +125,7 @@ int pass_layout(Func *f, PassEnv *env)
         if (env->whole_tiles && layout.rows > 0 && type->dim[1] % layout.cols != 0) {
             continue;
         }
+        changes += pair_heads(f, id, env);
         Layout column = {.rows = layout.rows, .cols = 1};
         changes += tile_operand(f, id, w, layout);
         changes += tile_operand(f, id, scale, column);

@@ -27,7 +27,13 @@ void ${name}(${params})
         int64_t row[R];
 #pragma unroll
         for (int i = 0; i < R; i++) {
+            //% if PAIRED > 0
+            const int d = ${column_i}, half = HEAD_DIM / 2;
+            row[i] = unit * HEAD_DIM + d % half / ${PAIRED} * ${2 * PAIRED} + d / half * ${PAIRED} +
+                     d % ${PAIRED};
+            //% else
             row[i] = unit * HEAD_DIM + ${column_i};
+            //% end
         }
         ${sum_type} sum[TOKENS][R] = {};
         for (int k = threadIdx.x * PER; k < K; k += WARPS * 32 * PER) {

@@ -1,6 +1,6 @@
 //# matmul_qkv_mma.cu - the merged q, k, v projection for many tokens on the tensor cores. A block
 //# takes one head and a warp all its columns, so that columns d and d + HEAD_DIM / 2, which RoPE
-//# rotates together, are in one thread.
+//# rotates together, are in one thread: in neighbouring tiles of 8 rows when the rows are paired.
 ${launch(HEADS + 2 * KV_HEADS, "(rows + 127) / 128", 256)};
 void ${name}(${params})
 {
@@ -22,14 +22,14 @@ void ${name}(${params})
             float low, high;
             {
                 const int64_t n = unit * HEAD_DIM + d;
-                const float acc0 = acc[0][j][e];
+                const float acc0 = acc[0][${PAIRED > 0 ? "j * 2" : "j"}][e];
                 ${leaves};
                 low = ${value};
                 (void)n;
             }
             {
                 const int64_t n = unit * HEAD_DIM + d + HEAD_DIM / 2;
-                const float acc0 = acc[0][j + NT / 2][e];
+                const float acc0 = acc[0][${PAIRED > 0 ? "j * 2 + 1" : "j + NT / 2"}][e];
                 ${leaves};
                 high = ${value};
                 (void)n;

@@ -364,6 +364,46 @@ static void gate_and_up_obey_the_strategy(void **state)
 
 /* ---- layout ---------------------------------------------------------------------------------- */
 
+/* q, k and v of 2 + 2 * 1 heads of 8 rows, RoPE over the whole head. */
+static void rotated_rows_are_paired(void **state)
+{
+    (void)state;
+    IrCase c = case_create(
+        2, 4,
+        "func @f(%x: f32[2, 8], %a: f32[2, 8], %pos: i32[2])\n"
+        "    state(%k: f32[1, 4, 1, 8], %v: f32[1, 4, 1, 8])\n"
+        "    weights(@w: i8[32, 8], @s: f32[32, 2], @b: f32[32]) -> (%q: f32[2, 16]) {\n"
+        "  %q, %kc, %vc = matmul_qkv %x, @w, %k, %v, %pos, angles = %a, w_scale = @s "
+        "{group = 4, heads = 2, kv_heads = 1, head_dim = 8, dims = 8, epilogue = add(acc, @b)}\n"
+        "  return %q\n}\n");
+    PassEnv env = env_for(&c);
+    env.block = 2;
+    env.pair_heads = true;
+    env.whole_tiles = true;
+    env.tile[DT_I8] = (Layout){4, 4, 0};
+    assert_int_equal(run_exact(&c, &env, pass_layout), 3);
+    assert_text(&c, "pair_rows @w {block = 2, head_dim = 8}");
+    assert_text(&c, "pair_rows @s {block = 2, head_dim = 8}");
+    assert_text(&c, "{group = 4, block = 2");
+    assert_text(&c, "i8[32, 8] tile(4, 4, 0)");
+    ctx_destroy(c.ctx);
+}
+
+static void ragged_columns_stay_in_rows(void **state)
+{
+    (void)state;
+    IrCase c = case_create(2, 1,
+                           "func @f(%x: f32[2, 6]) weights(@w: bf16[8, 6]) -> (%y: f32[2, 8]) {\n"
+                           "  %y = matmul %x, @w\n  return %y\n}\n");
+    PassEnv env = env_for(&c);
+    env.tile[DT_BF16] = (Layout){4, 4, 0};
+    env.whole_tiles = true;
+    assert_int_equal(run_exact(&c, &env, pass_layout), 0);
+    env.whole_tiles = false;
+    assert_int_equal(run_exact(&c, &env, pass_layout), 1);
+    ctx_destroy(c.ctx);
+}
+
 static void weights_are_tiled(void **state)
 {
     (void)state;
@@ -568,6 +608,8 @@ int main(void)
         cmocka_unit_test(four_matmuls_merge_by_three),
         cmocka_unit_test(near_misses_stay_apart),
         cmocka_unit_test(gate_and_up_obey_the_strategy),
+        cmocka_unit_test(rotated_rows_are_paired),
+        cmocka_unit_test(ragged_columns_stay_in_rows),
         cmocka_unit_test(weights_are_tiled),
         cmocka_unit_test(passes_keep_random_functions),
         cmocka_unit_test(runner_follows_table_list_and_stop),
