@@ -6,16 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "codegen/emit.h"
 #include "compiler/base/file.h"
 #include "compiler/base/paths.h"
 #include "compiler/cubin.h"
-#include "compiler/import_hf.h"
 #include "compiler/pack.h"
 #include "compiler/toolchain.h"
 #include "runtime/weights_format.h"
@@ -105,7 +100,7 @@ const char *program_dir(const Program *p)
     return p->c->o->output ? p->c->o->output : p->c->spec->name;
 }
 
-static const char *program_file(const Program *p, const char *dir, const char *suffix)
+const char *program_file(const Program *p, const char *dir, const char *suffix)
 {
     Arena *a = p->c->ctx->arena;
     return path_join(a, dir, arena_printf(a, "%s%s", p->c->spec->name, suffix));
@@ -233,8 +228,7 @@ bool program_pack_random(Program *p, const char *dir, uint64_t seed)
 
 /* ---- binary ---------------------------------------------------------------------------------- */
 
-/* A compiler prefix when the target is not this machine's architecture. */
-static const char *cross_prefix(const Program *p)
+const char *program_cross(const Program *p)
 {
 #if defined(__aarch64__)
     bool here = p->c->target->isa->neon || !p->c->target->isa->avx2;
@@ -261,83 +255,7 @@ bool program_build(Program *p, const char *dir)
     BuildRequest r = {.dir = dir,
                       .name = name,
                       .cflags = cflags,
-                      .cross = cross_prefix(p),
+                      .cross = program_cross(p),
                       .verbose = p->c->o->verbose};
     return toolchain_build(ctx, &r);
-}
-
-/* ---- run from the cache ---------------------------------------------------------------------- */
-
-/* Names what the program depends on: its source, sinter itself, and which weights. */
-static const char *cache_key(const Program *p)
-{
-    Arena *a = p->c->ctx->arena;
-    const Options *o = p->c->o;
-    struct stat st = {0};
-    if (o->weights) {
-        const char *single = path_join(a, o->weights, "model.safetensors");
-        if (stat(single, &st) != 0 && stat(o->weights, &st) != 0) {
-            st = (struct stat){0};
-        }
-    }
-    Buf b = buf_create(a);
-    buf_add(&b, p->source.data, p->source.len);
-    buf_add(&b, p->device.data, p->device.len);
-    buf_printf(&b, "%s %s %lld %lld %lld", SINTER_VERSION, o->weights ? o->weights : "",
-               (long long)st.st_size, (long long)st.st_mtime, (long long)o->random);
-    return arena_printf(a, "%s-%016llx", p->c->spec->name,
-                        (unsigned long long)XXH3_64bits(b.data, b.len));
-}
-
-/* A folder of weights and config.json instead of a spec: the spec is made in the cache. */
-static bool spec_of_folder(Ctx *ctx, Options *o)
-{
-    ModelSpec spec;
-    const char *dir = path_join(ctx->arena, paths_cache_dir(ctx->arena), "specs");
-    if (!import_config(ctx, o->operand, &spec) || !file_make_dirs(ctx->diag, dir)) {
-        return false;
-    }
-    Buf b = buf_create(ctx->arena);
-    spec_write(&b, &spec);
-    const char *path = path_join(
-        ctx->arena, dir,
-        arena_printf(ctx->arena, "%016llx.yaml", (unsigned long long)XXH3_64bits(b.data, b.len)));
-    o->weights = o->weights ? o->weights : o->operand;
-    o->operand = path;
-    return file_write(ctx->diag, path, b.data, b.len);
-}
-
-static bool become(Ctx *ctx, const Program *p, const char *dir, const TextList *args)
-{
-    const TextList *rest = &p->c->o->rest;
-    char **argv = ARENA_ARRAY(ctx->arena, char *, args->n + rest->n + 2);
-    size_t n = 0;
-    argv[n++] = arena_strdup(ctx->arena, program_file(p, dir, ""));
-    for (size_t i = 0; i < args->n; i++) {
-        argv[n++] = arena_strdup(ctx->arena, args->data[i]);
-    }
-    for (size_t i = 0; i < rest->n; i++) {
-        argv[n++] = arena_strdup(ctx->arena, rest->data[i]);
-    }
-    fflush(stdout);
-    diag_flush(ctx->diag, stderr);
-    execv(argv[0], argv);
-    return diag_env_error(ctx->diag, "cannot start %s: %s", argv[0], strerror(errno));
-}
-
-bool program_run_cached(Ctx *ctx, const Options *options, const TextList *args)
-{
-    Options o = *options;
-    Compilation c;
-    Program p;
-    if (file_is_dir(o.operand) && !spec_of_folder(ctx, &o)) {
-        return false;
-    }
-    if (!compilation_open(&c, ctx, &o) || !program_plan(&p, &c) || !program_emit(&p)) {
-        return false;
-    }
-    const char *dir = path_join(ctx->arena, paths_cache_dir(ctx->arena), cache_key(&p));
-    bool there = file_exists(program_file(&p, dir, ""));
-    return (there || (program_write(&p, dir) && program_pack(&p, dir) && program_build(&p, dir))) &&
-           become(ctx, &p, dir, args);
 }

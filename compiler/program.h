@@ -30,8 +30,17 @@ bool program_pack_random(Program *p, const char *dir, uint64_t seed);
 /* DIR/x and DIR/libx.so; nothing with --emit src. */
 bool program_build(Program *p, const char *dir);
 
-/* `sinter run` and `bench`: compiles into the cache ($XDG_CACHE_HOME/sinter, keyed by sources and
- * weights) unless it is there, then becomes the program with `args` and what stood behind `--`. */
+/* "DIR/x" + suffix. */
+const char *program_file(const Program *p, const char *dir, const char *suffix);
+/* A compiler prefix when the target is not this machine's architecture; NULL when it is. */
+const char *program_cross(const Program *p);
+
+/* ---- program_cache.c --------------------------------------------------------------------------
+ */
+
+/* `sinter run` and `bench`: compiles into the cache ($XDG_CACHE_HOME/sinter, keyed by sources,
+ * runtime, compilers and weights) unless it is there, then becomes the program with `args` and what
+ * stood behind `--`. */
 bool program_run_cached(Ctx *ctx, const Options *o, const TextList *args);
 
 #endif

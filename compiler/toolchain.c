@@ -236,11 +236,14 @@ static void hash_file(XXH3_state_t *hash, Ctx *ctx, const char *path)
     }
 }
 
-/* A folder of the cache named after everything that the runtime's objects depend on: the compiler
- * (its path, size and date), the flags, all of the runtime's files. */
-static const char *object_cache(Ctx *ctx, const char *cc, const BuildRequest *r)
+static int is_source(const struct dirent *e)
 {
-    const char *dir = path_join(ctx->arena, r->dir, "runtime");
+    size_t n = strlen(e->d_name);
+    return n > 2 && e->d_name[n - 2] == '.' && (e->d_name[n - 1] == 'c' || e->d_name[n - 1] == 'h');
+}
+
+uint64_t toolchain_hash(Ctx *ctx, const char *cc, const char *runtime)
+{
     XXH3_state_t *hash = XXH3_createState();
     struct dirent **entry = NULL;
     struct stat st = {0};
@@ -250,17 +253,24 @@ static const char *object_cache(Ctx *ctx, const char *cc, const BuildRequest *r)
                (long long)st.st_mtime);
     XXH3_64bits_reset(hash);
     XXH3_64bits_update(hash, key.data, key.len);
-    int n = scandir(dir, &entry, NULL, alphasort);
+    int n = scandir(runtime, &entry, is_source, alphasort);
     for (int i = 0; i < n; i++) {
         hash_file(hash, ctx,
-                  path_join(ctx->arena, dir, arena_strdup(ctx->arena, entry[i]->d_name)));
+                  path_join(ctx->arena, runtime, arena_strdup(ctx->arena, entry[i]->d_name)));
         free(entry[i]);
     }
     free(entry);
     uint64_t digest = XXH3_64bits_digest(hash);
     XXH3_freeState(hash);
+    return digest;
+}
+
+/* The folder of the cache for the runtime's objects. */
+static const char *object_cache(Ctx *ctx, const char *cc, const BuildRequest *r)
+{
+    uint64_t hash = toolchain_hash(ctx, cc, path_join(ctx->arena, r->dir, "runtime"));
     return path_join(ctx->arena, paths_cache_dir(ctx->arena),
-                     arena_printf(ctx->arena, "runtime-%016llx", (unsigned long long)digest));
+                     arena_printf(ctx->arena, "runtime-%016llx", (unsigned long long)hash));
 }
 
 /* Keeps an object for the next model. A cache that cannot be written is no error. */

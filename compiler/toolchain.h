@@ -16,6 +16,10 @@ char *toolchain_find(Arena *a, const char *program);
  * to install. `cross` names a prefix such as "aarch64-linux-gnu-" (NULL: none). */
 char *toolchain_cc(Ctx *ctx, const char *cross);
 
+/* What the runtime's objects depend on: the compiler (its path, size and date), the flags, all
+ * sources in the folder `runtime`. */
+uint64_t toolchain_hash(Ctx *ctx, const char *cc, const char *runtime);
+
 /* A child process. Its stdout and stderr go to a file until toolchain_wait reads them. */
 typedef struct Child {
     int pid, output;
