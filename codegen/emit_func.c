@@ -269,6 +269,29 @@ static void put_last_logits(Emit *e, const PlanPhase *phase, Buf *b)
     buf_printf(b, "        %s(run, 1, thread);\n    }\n", symbol);
 }
 
+/* Without a head apart every row's result is there: the last one moves to the first's place. */
+static void put_last_result(const Emit *e, const PlanPhase *phase, Buf *b)
+{
+    const Module *m = phase->module;
+    const Step *step = &m->steps.data[m->steps.n - 1];
+    const Func *f = m->funcs.data[step->func[step->n_funcs - 1]];
+    const Type *t = f->value[f->results.data[0]].type;
+    long long width = (long long)t->dim[t->rank - 1];
+    buf_puts(b, "    if (run->logits_wanted == SINTER_LOGITS_LAST && run->rows > 1) {\n");
+    const char *copy = "memcpy(run->logits, ";
+    if (e->plan->target->gpu) {
+        copy = "sinter_gpu_copy(run->gpu, run->logits, ";
+    } else {
+        buf_puts(b,
+                 "        sinter_barrier(run->barrier, thread);\n        if (thread == 0) {\n    ");
+    }
+    buf_printf(b, "        const float *last = run->logits + (size_t)(run->rows - 1) * %lld;\n",
+               width);
+    buf_printf(b, "%s        %slast, %lld * sizeof *last);\n    %s}\n",
+               e->plan->target->gpu ? "" : "    ", copy, width,
+               e->plan->target->gpu ? "" : "    }\n    ");
+}
+
 static bool wants_choice(const PlanPhase *phase)
 {
     return phase->module->phase == PHASE_PREFILL && phase->head >= 0;
@@ -295,6 +318,8 @@ static void put_phase_step(Emit *e, const PlanPhase *phase, const FuncArgs *args
         buf_add(b, head.data, head.len);
         buf_puts(b, "    }\n");
         put_last_logits(e, phase, b);
+    } else if (m->phase == PHASE_PREFILL) {
+        put_last_result(e, phase, b);
     }
     buf_puts(b, "}\n\n");
 }

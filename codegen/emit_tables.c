@@ -193,7 +193,7 @@ static void put_entries(const Emit *e, Buf *b, Buf *model)
         } else {
             buf_puts(&prefill, "    .prefill = ");
             put_entry(&prefill, phase, first);
-            buf_puts(&prefill, ",\n");
+            buf_puts(&prefill, phase->head < 0 ? ",\n    .every_row = 1,\n" : ",\n");
         }
         first += count_kernels(phase);
     }

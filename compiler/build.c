@@ -449,6 +449,9 @@ static void build_model(Builder *b)
     }
 }
 
+/* An MLP keeps nothing between rows: how many it takes in all is bounded by no cache. */
+enum { FFN_ROWS = 1 << 16 };
+
 Module *build_module(Ctx *ctx, const ModelSpec *s, Phase phase, int tokens)
 {
     if (tokens < 1 || (phase == PHASE_DECODE && tokens > IR_MAX_BATCH)) {
@@ -457,7 +460,7 @@ Module *build_module(Ctx *ctx, const ModelSpec *s, Phase phase, int tokens)
     Builder b = {.ctx = ctx, .s = s, .dtype = spec_dtype(s), .ok = true};
     b.tokens = tokens;
     b.sequences = phase == PHASE_DECODE ? tokens : 1;
-    b.m = ir_module(ctx, s->name, phase, tokens, s->parts == SPEC_FFN ? 1 : s->context);
+    b.m = ir_module(ctx, s->name, phase, tokens, s->parts == SPEC_FFN ? FFN_ROWS : s->context);
     if (s->parts == SPEC_FFN) {
         build_ffn(&b);
         add_step(&b, 0, 1, false);

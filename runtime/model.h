@@ -104,6 +104,8 @@ typedef struct SinterModel {
     const SinterEntry *decode; /* ascending rows */
     int n_decode;
     SinterEntry prefill;
+    int every_row; /* no head apart: prefill leaves the results of all rows, whatever is wanted;
+                      the last row's move to the first place when only they are */
     const SinterKernelInfo *steps;
     int n_steps;
     int (*cpu_ok)(void);         /* 1 when this CPU has the instructions compiled in */

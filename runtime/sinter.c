@@ -467,6 +467,30 @@ static SinterStatus decode(Sinter *s, const SinterEntry *e, SinterSequence *cons
     return status;
 }
 
+static SinterStatus make_chunk_logits(Sinter *s)
+{
+    size_t bytes = (size_t)s->model->prefill.rows * (size_t)s->model->vocab * sizeof(float);
+    if (!s->chunk_logits)
+        s->chunk_logits = memory_map(bytes);
+    if (!s->chunk_logits)
+        return message_set(&s->error, SINTER_ENVIRONMENT, "no memory for %.1f MB of logits",
+                           (double)bytes / 1e6);
+    return SINTER_OK;
+}
+
+/* A step that leaves every row gets room for them; the one that is wanted goes to `logits`. */
+static SinterStatus run_every_row(Sinter *s, SinterRun run)
+{
+    float *logits = run.logits;
+    SinterStatus status = make_chunk_logits(s);
+    run.logits = s->chunk_logits;
+    if (!status)
+        status = run_entry(s, &s->model->prefill, run);
+    if (!status && run.logits_wanted == SINTER_LOGITS_LAST)
+        memcpy(logits, run.logits, (size_t)s->model->vocab * sizeof(float));
+    return status;
+}
+
 /* The next n <= prefill.rows ids of one sequence. */
 static SinterStatus prefill(SinterSequence *q, const int32_t *ids, size_t n, int wanted,
                             float *logits)
@@ -478,6 +502,8 @@ static SinterStatus prefill(SinterSequence *q, const int32_t *ids, size_t n, int
         s->tokens[i] = ids[i];
         s->pos[i] = q->length++;
     }
+    if (s->model->every_row && wanted != SINTER_LOGITS_ALL)
+        return run_every_row(s, run);
     return run_entry(s, &s->model->prefill, run);
 }
 
@@ -522,17 +548,6 @@ SinterStatus sinter_feed(SinterSequence *q, const int32_t *ids, size_t n)
             return status;
         report_progress(q->owner, at + size, n);
     }
-    return SINTER_OK;
-}
-
-static SinterStatus make_chunk_logits(Sinter *s)
-{
-    size_t bytes = (size_t)s->model->prefill.rows * (size_t)s->model->vocab * sizeof(float);
-    if (!s->chunk_logits)
-        s->chunk_logits = memory_map(bytes);
-    if (!s->chunk_logits)
-        return message_set(&s->error, SINTER_ENVIRONMENT, "no memory for %.1f MB of logits",
-                           (double)bytes / 1e6);
     return SINTER_OK;
 }
 

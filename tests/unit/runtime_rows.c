@@ -9,7 +9,7 @@
 
 enum { WIDTH = 3, OUT = 2, CHUNK = 4, CONTEXT = 16 };
 
-/* y = (x0 + x1, x2) of every row. */
+/* y = (x0 + x1, x2) of every row; the last one also in the first place when only it is wanted. */
 static void step(const SinterRun *run, int thread)
 {
     for (int r = 0; thread == 0 && r < run->rows; r++) {
@@ -17,6 +17,8 @@ static void step(const SinterRun *run, int thread)
         run->logits[r * OUT] = x[0] + x[1];
         run->logits[r * OUT + 1] = x[2];
     }
+    if (thread == 0 && run->logits_wanted == SINTER_LOGITS_LAST)
+        memcpy(run->logits, run->logits + (run->rows - 1) * OUT, OUT * sizeof(float));
     sinter_barrier(run->barrier, thread);
 }
 
@@ -37,6 +39,7 @@ const SinterModel sinter_model = {
     .decode = decode,
     .n_decode = 1,
     .prefill = {CHUNK, step, 0, 0},
+    .every_row = 1,
 };
 
 static void test_rows(void **state)
@@ -75,11 +78,31 @@ static void test_too_many_rows(void **state)
     sinter_close(s);
 }
 
+/* Ids say nothing to it; its results are those of the rows that lie in the input buffer. */
+static void test_last_of_ids(void **state)
+{
+    (void)state;
+    static const int32_t ids[CHUNK + 3];
+    for (size_t n = 2; n <= CHUNK; n++) {
+        float out[CHUNK * OUT];
+        Sinter *s = NULL;
+        assert_int_equal(sinter_open(&s, NULL, NULL), SINTER_OK);
+        SinterSequence *q = sinter_sequence(s);
+        assert_int_equal(sinter_feed_logits(q, ids, n, out), SINTER_OK);
+        assert_true(memcmp(out, out + (n - 1) * OUT, OUT * sizeof *out) != 0);
+        sinter_sequence_reset(q);
+        assert_int_equal(sinter_feed(q, ids, n), SINTER_OK);
+        assert_memory_equal(sinter_logits(q), out + (n - 1) * OUT, OUT * sizeof *out);
+        sinter_close(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_too_many_rows),
+        cmocka_unit_test(test_last_of_ids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
