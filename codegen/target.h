@@ -30,6 +30,7 @@ typedef struct Target {
     const Isa *isa;
     Layout tile[DT_COUNT]; /* weight layout by dtype */
     bool whole_tiles;      /* a matrix whose columns are not whole tiles stays in rows */
+    bool norm_prologue;    /* decode matmuls on bf16 rows normalise them on the way in */
     bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together lie `block` apart */
     int block;             /* rows that interleave_rows takes in turn */
 } Target;

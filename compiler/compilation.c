@@ -238,6 +238,7 @@ static bool fill_env(Compilation *c)
         .block = c->target->block,
         .whole_tiles = c->target->whole_tiles,
         .pair_heads = c->target->pair_heads,
+        .norm_prologue = c->target->norm_prologue,
         .ledger = &c->ledger,
     };
     memcpy(c->env.tile, c->target->tile, sizeof c->env.tile);

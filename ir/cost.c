@@ -150,7 +150,8 @@ static double matmul_flops(const Func *f, const Op *op)
     if (op->kind == OP_MATMUL_QKV) {
         n = (double)((op->a.heads + 2 * op->a.kv_heads) * op->a.head_dim);
     }
-    return 2 * (double)x->dim[0] * n * (double)w->dim[1] + out * expr_flops(op->expr);
+    double norm = op->a.norm_eps > 0 ? 4 * elements(f, op->in[MATMUL_X]) : 0;
+    return norm + 2 * (double)x->dim[0] * n * (double)w->dim[1] + out * expr_flops(op->expr);
 }
 
 static double attention_flops(const Func *f, const Op *op, int64_t kv_len, double per_position)

@@ -191,7 +191,21 @@ bool infer_split(Infer *c)
 
 /* ---- matmul ---------------------------------------------------------------------------------- */
 
-/* Slots x, w, w_scale, w_zero, x_scale of both matmuls; the latter three from `scales` on. */
+/* The gain of a norm in front, at `slot`, for x [T, K]. */
+static bool want_norm(const Infer *c, int slot, const Type *x)
+{
+    bool norm = c->op->a.norm_eps > 0;
+    if (norm && x->dtype == DT_I8) {
+        return infer_fail(c, "norm_eps is for float rows, but %s is %s", infer_operand(c, 0),
+                          infer_type_of(c, 0));
+    }
+    if (!norm && infer_in(c, slot) != NULL) {
+        return infer_fail(c, "norm_gain needs norm_eps above 0");
+    }
+    return infer_want(c, slot, ANY_FLOAT, SHAPE(x->dim[1]));
+}
+
+/* Slots x, w, w_scale, w_zero, x_scale, norm_gain of both matmuls; the latter from `scales` on. */
 bool infer_want_product(const Infer *c, int scales)
 {
     const Type *x = infer_in(c, 0), *w = infer_in(c, 1), *x_scale = infer_in(c, scales + 2);
@@ -209,7 +223,8 @@ bool infer_want_product(const Infer *c, int scales)
     int64_t groups = c->op->a.group > 0 && !one ? x->dim[1] / c->op->a.group : 1;
     return infer_want_per_group(c, scales, DT_F32, w->dim[0], w->dim[1]) &&
            infer_want_per_group(c, scales + 1, DT_U8, w->dim[0], w->dim[1]) &&
-           infer_want(c, scales + 2, DT_F32, SHAPE(x->dim[0], groups)) && infer_float_attr(c);
+           infer_want(c, scales + 2, DT_F32, SHAPE(x->dim[0], groups)) &&
+           want_norm(c, scales + 3, x) && infer_float_attr(c);
 }
 
 /* Output features of a weight of `rows` rows, -1 after a diagnostic. */

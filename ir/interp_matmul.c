@@ -19,6 +19,20 @@ static const double *scale_at(const Tensor *scale, int64_t row, int64_t g)
     return &scale->v[row * cols + (cols > 1 ? g : 0)];
 }
 
+/* The rows of x as a norm in front leaves them. */
+static const Tensor *normed(const Frame *fr, const Op *op, const Tensor *x, const Tensor *gain)
+{
+    int64_t k = tensor_cols(x), rows = tensor_rows(x);
+    Tensor *y = ARENA_NEW(fr->arena, Tensor);
+    *y = *x;
+    y->v = ARENA_ARRAY(fr->arena, double, rows *k);
+    memcpy(y->v, x->v, (size_t)(rows * k) * sizeof(double));
+    for (int64_t t = 0; t < rows; t++) {
+        interp_rms_row(y->v + t * k, k, op->a.norm_eps, gain == NULL ? NULL : gain->v);
+    }
+    return y;
+}
+
 static Slots slots_of(const Frame *fr, const Op *op, int w_scale)
 {
     Slots s = {.x = frame_in(fr, op, 0),
@@ -27,6 +41,9 @@ static Slots slots_of(const Frame *fr, const Op *op, int w_scale)
                .w_zero = frame_in(fr, op, w_scale + 1),
                .x_scale = frame_in(fr, op, w_scale + 2),
                .zero = (double)op->a.zero};
+    if (op->a.norm_eps > 0) {
+        s.x = normed(fr, op, s.x, frame_in(fr, op, w_scale + 3));
+    }
     int64_t k = tensor_cols(s.w);
     s.group = op->a.group > 0 ? op->a.group : k;
     s.groups = k / s.group;

@@ -47,6 +47,10 @@ const Pass passes[] = {
     {.name = "attention",
      .summary = "one pass over the cache; q, k, v with norm, RoPE and append in one kernel",
      .rules = "kv_dequant attention_fusion qkv_rope_append"},
+    /* after every rule that looks for a norm */
+    {.name = "norm_prologue",
+     .summary = "a decode matmul normalises x while it reads it, where the target can",
+     .run = pass_norm_prologue},
     {.name = "user_rules", .summary = "rules from --rules that no pass above names", .rules = "*"},
     /* last of the rewrites: nothing may look at a weight's rows after it */
     {.name = "layout",

@@ -33,6 +33,7 @@ typedef struct PassEnv {
     int64_t kv_len;        /* context assumed by costs */
     Layout tile[DT_COUNT]; /* target's weight layout by dtype; rows = 0: none */
     bool whole_tiles;      /* only matrices whose columns are whole tiles */
+    bool norm_prologue;    /* decode matmuls can normalise x themselves */
     bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together `block` apart */
     int block;             /* target's interleave block (= tile rows) */
     Ledger *ledger;        /* may be NULL */
@@ -80,8 +81,13 @@ int pass_dce(Func *f, PassEnv *env);
 int pass_cse(Func *f, PassEnv *env);
 int pass_quantize(Func *f, PassEnv *env);
 int pass_merge_matmul(Func *f, PassEnv *env);
+int pass_norm_prologue(Func *f, PassEnv *env);
 int pass_layout(Func *f, PassEnv *env);
 
+/* pass_canonicalise.c: leaves behind the fixed slots, each used value once; false when they were. */
+bool pass_pack_leaves(Arena *arena, Op *op);
+/* pass_layout.c: will the rows of this matmul_qkv be paired? */
+bool pass_pairs_heads(const Func *f, const Op *op, const PassEnv *env);
 /* pass_quantize.c: will this matmul or embed get quantised weights? */
 bool pass_will_quantize(const Func *f, const Op *op, const PassEnv *env);
 /* pass_cse.c: equal trees over equal operand numbers. */

@@ -136,8 +136,8 @@ static int earlier_leaf(const Op *op, int first, int n, ValueId v)
     return n;
 }
 
-/* Leaves behind the fixed slots: each used value once, in the order of first mention. */
-static bool pack_leaves(Arena *arena, Op *op)
+/* In the order of first mention. */
+bool pass_pack_leaves(Arena *arena, Op *op)
 {
     bool used[IR_MAX_IN] = {false};
     int to[IR_MAX_IN], first = op_slots(op->kind), n = first;
@@ -175,7 +175,7 @@ static int tidy_expr(Func *f, Op *op)
         op->expr = NULL;
         changes++;
     }
-    return changes + pack_leaves(arena, op);
+    return changes + pass_pack_leaves(arena, op);
 }
 
 int pass_canonicalise(Func *f, PassEnv *env)

@@ -71,7 +71,7 @@ static void pair_operand(Func *f, OpId id, int slot, int64_t block)
 }
 
 /* A norm spans the whole head, other rotations other rows: those stay in order. */
-static bool pairs_heads(const Func *f, const Op *op, const PassEnv *env)
+bool pass_pairs_heads(const Func *f, const Op *op, const PassEnv *env)
 {
     const Attrs *a = &op->a;
     bool norm = op->in[QKV_Q_GAIN] != 0 || op->in[QKV_K_GAIN] != 0;
@@ -83,7 +83,7 @@ static bool pairs_heads(const Func *f, const Op *op, const PassEnv *env)
 
 static int pair_heads(Func *f, OpId id, const PassEnv *env)
 {
-    if (!pairs_heads(f, &f->op[id], env)) {
+    if (!pass_pairs_heads(f, &f->op[id], env)) {
         return 0;
     }
     for (int slot = QKV_W_SCALE; slot <= QKV_W_ZERO; slot++) {

@@ -89,7 +89,7 @@ static void every_name_finds_its_entry(void **state)
 static void slots_are_cut_from_the_table(void **state)
 {
     (void)state;
-    assert_int_equal(op_slots(OP_MATMUL), 5);
+    assert_int_equal(op_slots(OP_MATMUL), 6);
     assert_string_equal(op_slot_name(OP_MATMUL, 2), "w_scale");
     assert_true(op_slot_optional(OP_MATMUL, 2) && !op_slot_optional(OP_MATMUL, 1));
     assert_true(op_variadic(OP_MATMUL) && op_variadic(OP_MAP) && !op_variadic(OP_ADD));
@@ -287,12 +287,12 @@ static void an_operator_that_does_not_fit_is_refused(void **state)
     op = (Op){.kind = OP_SILU, .in = {s.n}, .a = {.heads = 4}};
     assert_int_equal(ir_op(s.f, &op, NULL), 0);
     assert_said(s.m, "silu: takes no attribute 'heads'");
-    op = (Op){.kind = OP_MATMUL, .n_in = 6, .in = {s.n, s.w, 0, 0, 0, s.x}};
+    op = (Op){.kind = OP_MATMUL, .n_in = 7, .in = {s.n, s.w, 0, 0, 0, 0, s.x}};
     assert_int_equal(ir_op(s.f, &op, NULL), 0);
     assert_said(s.m, "matmul: operand %x is not in the expression");
-    op.in[5] = 0;
+    op.in[6] = 0;
     assert_int_equal(ir_op(s.f, &op, NULL), 0);
-    assert_said(s.m, "matmul: operand 5, a leaf of the expression, is missing");
+    assert_said(s.m, "matmul: operand 6, a leaf of the expression, is missing");
     ctx_destroy(s.m->ctx);
 }
 

@@ -666,6 +666,8 @@ static void slots_match_the_table(void **state)
     assert_int_equal(op_slot(OP_EMBED, "w_zero"), EMBED_W_ZERO);
     assert_int_equal(op_slot(OP_MATMUL, "x_scale"), MATMUL_X_SCALE);
     assert_int_equal(op_slot(OP_MATMUL, "w_scale"), MATMUL_W_SCALE);
+    assert_int_equal(op_slot(OP_MATMUL, "norm_gain"), MATMUL_NORM_GAIN);
+    assert_int_equal(op_slot(OP_MATMUL_QKV, "norm_gain"), QKV_NORM_GAIN);
     assert_int_equal(op_slot(OP_MATMUL_QKV, "angles"), QKV_ANGLES);
     assert_int_equal(op_slot(OP_MATMUL_QKV, "k_gain"), QKV_K_GAIN);
     assert_int_equal(op_slot(OP_MATMUL_QKV, "x_scale"), QKV_X_SCALE);

@@ -389,6 +389,35 @@ static void rotated_rows_are_paired(void **state)
     ctx_destroy(c.ctx);
 }
 
+/* One norm in front, one folded into a gated epilogue; what else reads the norm keeps it. */
+static void norms_move_into_decode_matmuls(void **state)
+{
+    (void)state;
+    IrCase c = case_create(
+        2, 4,
+        "func @f(%x: bf16[2, 8]) weights(@g: bf16[8], @w: bf16[6, 8], @gu: bf16[8, 8]) "
+        "-> (%a: bf16[2, 6], %b: bf16[2, 3], %c: bf16[2, 6], %n2: bf16[2, 8]) {\n"
+        "  %n = rmsnorm %x, gain = @g {eps = 0.1}\n  %a = matmul %n, @w\n"
+        "  %r = row_rms %x {eps = 0.2}\n"
+        "  %b = matmul %x, @gu {interleave = 2, n = 3, epilogue = mul(silu(mul(acc.0, %r)), "
+        "mul(acc.1, %r))}\n"
+        "  %n2 = rmsnorm %x, gain = @g {eps = 0.3}\n  %c = matmul %n2, @w\n"
+        "  return %a, %b, %c, %n2\n}\n");
+    PassEnv env = env_for(&c);
+    env.tile[DT_BF16] = (Layout){4, 4, 0};
+    env.norm_prologue = true;
+    assert_int_equal(pass_norm_prologue(c.func, &env), 0); /* prefill */
+    c.module->phase = PHASE_DECODE;
+    assert_int_equal(run_exact(&c, &env, pass_norm_prologue), 2);
+    assert_text(&c, "%a = matmul %x, @w, norm_gain = @g {norm_eps = 0.1}");
+    assert_text(&c, "%b = matmul %x, @gu {norm_eps = 0.2, interleave = 2, n = 3, epilogue = "
+                    "mul(silu(acc.0), acc.1)}");
+    assert_text(&c, "%c = matmul %n2, @w :");
+    assert_int_equal(count_ops(c.func, OP_ROW_RMS), 0);
+    assert_int_equal(count_ops(c.func, OP_RMSNORM), 1);
+    ctx_destroy(c.ctx);
+}
+
 static void ragged_columns_stay_in_rows(void **state)
 {
     (void)state;
@@ -610,6 +639,7 @@ int main(void)
         cmocka_unit_test(gate_and_up_obey_the_strategy),
         cmocka_unit_test(rotated_rows_are_paired),
         cmocka_unit_test(ragged_columns_stay_in_rows),
+        cmocka_unit_test(norms_move_into_decode_matmuls),
         cmocka_unit_test(weights_are_tiled),
         cmocka_unit_test(passes_keep_random_functions),
         cmocka_unit_test(runner_follows_table_list_and_stop),
