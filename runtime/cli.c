@@ -72,6 +72,9 @@ static const Option options[] = {
      "with --tokens: feed one by one instead of in chunks"},
     {CLI_RUN | CLI_BENCH, "--batch", NULL, "N", INT, AT(batch), 1, SINTER_MAX_BATCH,
      "sequences in each decode step (run: copies of the same)"},
+    {CLI_RUN, "--stagger", NULL, "N", INT, AT(stagger), 0, INT_LARGE,
+     "with --batch: each sequence starts N steps after the one before, so that steps have 1 to "
+     "--batch sequences at different positions"},
     {CLI_BENCH, "-p", "--prompt", "N", INT, AT(bench_prompt), 0, INT_LARGE,
      "tokens of the prefill test (512); 0 skips it"},
     {CLI_BENCH, "-n", "--count", "N", INT, AT(bench_n), 0, INT_LARGE,
@@ -322,6 +325,9 @@ static SinterStatus check_run(const CliArgs *a, Message *m)
         return message_set(m, SINTER_BAD_INPUT,
                            "--logits, --generate, --decode and --batch go with "
                            "--tokens FILE");
+    if (a->stagger && (a->batch == 1 || !a->logits))
+        return message_set(m, SINTER_BAD_INPUT,
+                           "--stagger goes with --batch of 2 and more, and --logits FILE");
     return SINTER_OK;
 }
 

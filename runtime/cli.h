@@ -26,6 +26,7 @@ typedef struct CliArgs {
     int n;        /* tokens to generate, -1: until the text ends */
     int generate; /* ids to print, -1: none */
     int threads, context, batch, window;
+    int stagger; /* steps by which a sequence of the batch starts after the one before */
     int top_k;
     float temperature, top_p;
     int bench_prompt, bench_n, bench_depth, repeats;

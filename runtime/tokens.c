@@ -45,33 +45,50 @@ static void write_rows(void *user, size_t first, size_t n, const float *logits)
     output_write(&w->out, logits, n * w->row_bytes);
 }
 
+/* One step of those sequences that have started and not ended; `which` tells if it was one. */
+static SinterStatus step_some(const CliArgs *a, SinterSequence *const *q, size_t step, int which,
+                              const Ids *ids, int *stepped)
+{
+    SinterSequence *now[SINTER_MAX_BATCH];
+    int32_t id[SINTER_MAX_BATCH];
+    int n = 0;
+    *stepped = 0;
+    for (int k = 0; k < a->batch; k++) {
+        size_t start = (size_t)k * (size_t)a->stagger;
+        if (step < start || step - start >= ids->n)
+            continue;
+        *stepped |= k == which;
+        id[n] = ids->id[step - start];
+        now[n++] = q[k];
+    }
+    return sinter_step(now, id, n);
+}
+
 /* Ids one by one, each a step of all sequences; the logits of sequence `which` are written. */
-static SinterStatus decode_and_write(Sinter *s, SinterSequence *const *q, int n, int which,
+static SinterStatus decode_and_write(const CliArgs *a, SinterSequence *const *q, int which,
                                      const Ids *ids, Writer *w)
 {
-    int32_t id[SINTER_MAX_BATCH];
-    for (int k = 0; k < n; k++)
+    size_t steps = ids->n + (size_t)(a->batch - 1) * (size_t)a->stagger;
+    for (int k = 0; k < a->batch; k++)
         sinter_sequence_reset(q[k]);
-    for (size_t i = 0; i < ids->n; i++) {
-        for (int k = 0; k < n; k++)
-            id[k] = ids->id[i];
-        SinterStatus status = sinter_step(q, id, n);
+    for (size_t i = 0; i < steps; i++) {
+        int stepped = 0;
+        SinterStatus status = step_some(a, q, i, which, ids, &stepped);
         if (status)
             return status;
-        write_rows(w, i, 1, sinter_logits(q[which]));
+        if (stepped)
+            write_rows(w, i, 1, sinter_logits(q[which]));
     }
-    (void)s;
     return SINTER_OK;
 }
 
-static SinterStatus write_all(Sinter *s, const CliArgs *a, SinterSequence *const *q, const Ids *ids,
-                              Writer *w)
+static SinterStatus write_all(const CliArgs *a, SinterSequence *const *q, const Ids *ids, Writer *w)
 {
     if (!a->decode && a->batch == 1)
         return engine_feed_each(q[0], ids->id, ids->n, write_rows, w);
     SinterStatus status = SINTER_OK;
     for (int k = 0; !status && k < a->batch; k++)
-        status = decode_and_write(s, q, a->batch, k, ids, w);
+        status = decode_and_write(a, q, k, ids, w);
     return status;
 }
 
@@ -82,7 +99,7 @@ static SinterStatus write_logits(Sinter *s, const CliArgs *a, SinterSequence *co
     SinterStatus status = output_open(&w.out, a->logits, &s->error);
     if (status)
         return status;
-    status = write_all(s, a, q, ids, &w);
+    status = write_all(a, q, ids, &w);
     if (!status)
         return output_commit(&w.out, &s->error);
     output_abort(&w.out);

@@ -30,6 +30,8 @@ check "every logit's maximum, prefill" greedy logits "$tt"
 check "every logit's maximum, decode, one thread" greedy logits "$tt" --decode --threads 1
 for batch in 2 3 8; do
     check "every logit's maximum, $batch sequences" greedy logits "$tt" --batch $batch --threads 2
+    check "the same, each started later than the one before" greedy logits "$tt" --batch $batch \
+        --stagger 5 --threads 2
 done
 check "the text" greedy text "$tt"
 check "ids of 90 strings" greedy tokenize "$tt"

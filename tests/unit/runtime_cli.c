@@ -67,6 +67,8 @@ static void test_bad_lines(void **state)
         {"-p x y", "'y' is one word too many"},
         {"-p x --batch 2", "go with --tokens"},
         {"-p x --batch 9", "out of range: 1 to 8"},
+        {"--tokens x --logits y --stagger 3", "--stagger goes with --batch of 2 and more"},
+        {"--tokens x --generate 1 --batch 2 --stagger 3", "--stagger goes with --batch"},
         {"--tokens x", "--tokens needs --logits FILE or --generate N"},
         {"--tokens x -p y --generate 1", "takes the place of"},
         {"--random x -p y", "--random: 'x' is not"},
