@@ -141,6 +141,8 @@ bool emit_kernel(Emit *e, KernelText *k)
     x.key = key_text;
     x.text = str_intern(e->ctx->strings, text.data);
     x.comment = kernel_comment(e, k->pf, k->kernel);
+    const KernelConfig *cfg = &k->kernel->config;
+    x.file = cfg->variant != NULL ? cfg->variant : cfg->template;
     x.launch = e->plan->target->gpu ? emit_launch(k) : NULL;
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, k->phase->name);

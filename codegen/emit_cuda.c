@@ -240,15 +240,18 @@ Str emit_launch(const KernelText *k)
 
 /* ---- the files ------------------------------------------------------------------------------- */
 
+/* Just-in-time compilation cuts the file at "/ * kernel " (runtime/jit_source.h). */
 static void put_device(const Emit *e, const Buf *prelude, Buf *b)
 {
+    const Target *t = e->plan->target;
     emit_header_comment(e, b);
     buf_printf(b, "\nenum { CONTEXT = %lld }; /* positions in a cache */\n\n",
                (long long)e->plan->phases.data[0].module->context);
     buf_puts(b, prelude->data);
     for (size_t i = 0; i < e->kernels.n; i++) {
         const EmittedKernel *k = &e->kernels.data[i];
-        buf_printf(b, "/* %s\n%s */\n%s%s", k->users.data, k->comment, k->text,
+        buf_printf(b, "/* kernel %s, %s/%s%s\n *   %s\n%s */\n%s%s", k->symbol, t->templates,
+                   k->file, t->suffix, k->users.data, k->comment, k->text,
                    i + 1 < e->kernels.n ? "\n" : "");
     }
 }
@@ -287,30 +290,57 @@ static void put_lap(Buf *b)
                 "}\n\n");
 }
 
-/* The bytes of x.sm_90a.cubin as code_sm_90a, its end as end_sm_90a. */
-static void put_cubins(const Emit *e, Buf *b)
+/* A file's bytes as code_NAME, its end as end_NAME; a 0 follows. */
+static void put_file(const char *file, const char *name, Buf *b)
+{
+    buf_printf(b,
+               "__asm__(\".section .rodata\\n.balign 64\\n\"\n"
+               "        \"code_%s: .incbin \\\"%s\\\"\\n\"\n"
+               "        \"end_%s: .byte 0\\n.text\\n\");\n"
+               "extern const char code_%s[] __attribute__((visibility(\"hidden\")));\n"
+               "extern const char end_%s[] __attribute__((visibility(\"hidden\")));\n",
+               name, file, name, name, name);
+}
+
+static const char *code_suffix(const char *arch)
+{
+    return strncmp(arch, "compute_", 8) == 0 ? "ptx" : "cubin";
+}
+
+static void put_codes(const Emit *e, const char *model, Buf *b)
 {
     const Target *t = e->plan->target;
-    const char *name = e->plan->phases.data[0].module->name;
+    Arena *a = e->ctx->arena;
     buf_puts(b, "/* Machine code, taken in from files beside this one. */\n");
     for (int i = 0; i < t->n_arch; i++) {
-        buf_printf(b,
-                   "__asm__(\".section .rodata\\n.balign 64\\n\"\n"
-                   "        \"code_%s: .incbin \\\"%s.%s.cubin\\\"\\n\"\n"
-                   "        \"end_%s: .byte 0\\n.text\\n\");\n"
-                   "extern const unsigned char code_%s[] __attribute__((visibility(\"hidden\")));\n"
-                   "extern const unsigned char end_%s[] __attribute__((visibility(\"hidden\")));\n",
-                   t->arch[i], name, t->arch[i], t->arch[i], t->arch[i], t->arch[i]);
+        const char *arch = t->arch[i];
+        put_file(arena_printf(a, "%s.%s.%s", model, arch, code_suffix(arch)), arch, b);
     }
     buf_puts(b, "\nstatic const SinterCubin cubins[] = {\n");
     for (int i = 0; i < t->n_arch; i++) {
         buf_printf(b, "    {\"%s\", code_%s, end_%s},\n", t->arch[i], t->arch[i], t->arch[i]);
     }
-    buf_printf(b,
-               "};\n\nstatic const SinterGpuProgram gpu_program = {\n"
-               "    .cubins = cubins,\n    .n_cubins = %d,\n"
-               "    .kernels = kernel_names,\n    .n_kernels = %d,\n};\n\n",
-               t->n_arch, (int)e->kernels.n);
+    buf_puts(b, "};\n\n");
+}
+
+static void put_gpu_program(const Emit *e, Buf *b)
+{
+    const char *model = e->plan->phases.data[0].module->name;
+    bool jit = e->options->jit;
+    if (jit) {
+        buf_puts(b, "/* The kernels' source, compiled when the program starts. */\n");
+        put_file(arena_printf(e->ctx->arena, "%s.cu", model), "source", b);
+        buf_putc(b, '\n');
+    } else {
+        put_codes(e, model, b);
+    }
+    buf_puts(b, "static const SinterGpuProgram gpu_program = {\n");
+    if (jit) {
+        buf_puts(b, "    .source = code_source,\n    .source_end = end_source,\n");
+    } else {
+        buf_printf(b, "    .cubins = cubins,\n    .n_cubins = %d,\n", e->plan->target->n_arch);
+    }
+    buf_printf(b, "    .kernels = kernel_names,\n    .n_kernels = %d,\n};\n\n", (int)e->kernels.n);
 }
 
 static void put_launches(const Emit *e, Buf *b)
@@ -347,7 +377,7 @@ bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_di
     put_lap(source);
     put_launches(&e, source);
     buf_puts(source, steps.data);
-    put_cubins(&e, source);
+    put_gpu_program(&e, source);
     emit_tables(&e, source);
     emit_x_h(&e, header);
     return true;

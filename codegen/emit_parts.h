@@ -35,6 +35,7 @@ typedef struct EmittedKernel {
     Str func, purpose, symbol;
     Str key; /* its text under a neutral name */
     Str comment, text;
+    Str file;   /* its template, below the target's folder */
     Str launch; /* GPU targets: the host function that launches it */
     Buf users;  /* phases that call it */
 } EmittedKernel;

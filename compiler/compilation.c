@@ -267,6 +267,9 @@ static bool choose_target(Compilation *c)
                           "--arch is for --target cuda; the C target takes "
                           "--cpu");
     }
+    if (c->o->jit) {
+        return diag_error(c->ctx->diag, nowhere, "--jit is for --target cuda");
+    }
     c->target = target_c(c->ctx, c->o->cpu ? c->o->cpu : "native");
     return c->target != NULL;
 }

@@ -85,7 +85,8 @@ bool program_emit(Program *p)
                            .spec_path = spec->path,
                            .spec_summary = summary.data,
                            .bos_id = (int)spec->bos,
-                           .eos_id = (int)spec->eos};
+                           .eos_id = (int)spec->eos,
+                           .jit = p->c->o->jit};
     p->source = buf_create(a);
     p->header = buf_create(a);
     p->device = buf_create(a);
@@ -157,7 +158,10 @@ static bool write_makefile(const Program *p, const char *dir)
     buf_puts(&b, "\t$(CC) -shared -s -Wl,--gc-sections -o $@ $^ $(LDLIBS)\n\n");
     buf_printf(&b, "clean:\n\trm -f *.o runtime/*.o %s lib%s.so\n\n", name, name);
     buf_printf(&b, "%s.o: CFLAGS += $(MODEL_CFLAGS)\n", name);
-    for (int i = 0; i < p->c->target->n_arch; i++) {
+    if (p->c->o->jit) {
+        buf_printf(&b, "%s.o: %s.cu\n", name, name);
+    }
+    for (int i = 0; !p->c->o->jit && i < p->c->target->n_arch; i++) {
         const char *arch = p->c->target->arch[i];
         buf_printf(&b, "%s.o: %s.%s.cubin\n%s.%s.cubin: %s.cu\n", name, name, arch, name, arch,
                    name);
@@ -248,7 +252,7 @@ bool program_build(Program *p, const char *dir)
     const char *name = p->c->spec->name, *cflags = p->c->target->isa->flags;
     if (p->c->target->gpu) {
         cflags = arena_printf(ctx->arena, "-Wa,-I%s", dir); /* where .incbin finds machine code */
-        if (!cubin_build(ctx, p->c->target, dir, name, p->c->o->verbose)) {
+        if (!p->c->o->jit && !cubin_build(ctx, p->c->target, dir, name, p->c->o->verbose)) {
             return false;
         }
     }

@@ -68,8 +68,9 @@ static bool write_key(const Program *p, Buf *key)
     add_hash(key, "source", &p->source);
     add_hash(key, "kernels", &p->device);
     buf_printf(key, "runtime %016llx\n", (unsigned long long)toolchain_hash(ctx, cc, runtime));
-    const char *nvcc = p->c->target->gpu ? cubin_nvcc(ctx->arena) : NULL;
-    const char *nvrtc = p->c->target->gpu && !nvcc ? cubin_nvrtc(ctx->arena) : NULL;
+    bool compiles = p->c->target->gpu && !p->c->o->jit;
+    const char *nvcc = compiles ? cubin_nvcc(ctx->arena) : NULL;
+    const char *nvrtc = compiles && !nvcc ? cubin_nvrtc(ctx->arena) : NULL;
     if (nvcc) {
         add_file(key, "cuda", nvcc);
     } else if (nvrtc) {

@@ -133,9 +133,9 @@ static void print_table(const Bench *b, const Result *r, int n)
     for (int i = 0; i < n; i++)
         print_row(b, &r[i]);
     if (b->s->gpu)
-        printf(
-            "\n%s: memory copied at %.2f GB/s before, %.2f GB/s after (bytes read and written)\n",
-            gpu_words(b->s->gpu), b->before / 1e9, b->after / 1e9);
+        printf("\n%s: memory copied at %.2f GB/s before, %.2f GB/s after (bytes read and written); "
+               "%s\n",
+               gpu_words(b->s->gpu), b->before / 1e9, b->after / 1e9, gpu_code(b->s->gpu));
     else
         printf("\nmemory read by %d threads: %.2f GB/s before, %.2f GB/s after\n",
                pool_threads(b->s->pool), b->before / 1e9, b->after / 1e9);

@@ -1,12 +1,11 @@
-/* cuda.c - opens a GPU for a model compiled for it: driver -> device -> context -> machine code for
- * its chip -> kernels, stream. Memory: cuda_memory.c, steps: cuda_step.c. */
-#include <inttypes.h>
+/* cuda.c - opens a GPU for a model compiled for it: driver -> device -> context -> kernels, stream.
+ * Machine code: cuda_module.c, memory: cuda_memory.c, steps: cuda_step.c. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cuda_parts.h"
 
-enum { ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MINOR = 76, STREAM_NON_BLOCKING = 1 };
+enum { STREAM_NON_BLOCKING = 1 };
 
 SinterStatus gpu_error(const SinterGpu *g, int error, const char *doing, Message *m)
 {
@@ -51,69 +50,6 @@ static SinterStatus make_context(SinterGpu *g, Message *m)
     return error ? gpu_error(g, error, "cannot be used", m) : SINTER_OK;
 }
 
-/* "sm_90a" -> 90; *exact: only for this chip, not for later ones of the family. */
-static int chip_number(const char *arch, int *exact)
-{
-    char *end = NULL;
-    long n = strtol(arch + 3, &end, 10);
-    *exact = *end == 'a';
-    return (int)n;
-}
-
-/* Machine code runs on its own chip and on later ones of the same generation (8.0 on 8.6); the
- * best is the latest that does. */
-static const SinterCubin *best_cubin(const SinterGpuProgram *p, int chip)
-{
-    const SinterCubin *best = NULL;
-    int best_score = -1;
-    for (int i = 0; i < p->n_cubins; i++) {
-        int exact = 0, n = chip_number(p->cubins[i].arch, &exact);
-        int fits = exact ? n == chip : n / 10 == chip / 10 && n <= chip;
-        int score = 2 * n + exact;
-        if (fits && score > best_score) {
-            best = &p->cubins[i];
-            best_score = score;
-        }
-    }
-    return best;
-}
-
-static SinterStatus no_cubin(const SinterGpu *g, int chip, Message *m)
-{
-    char list[128] = "";
-    size_t n = 0;
-    for (int i = 0; i < g->model->gpu->n_cubins && n < sizeof list; i++)
-        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "",
-                              g->model->gpu->cubins[i].arch);
-    return message_set(m, SINTER_ENVIRONMENT,
-                       "%s has compute capability %d.%d, and this program has machine code for %s "
-                       "only; compile the spec with --arch sm_%d",
-                       g->words, chip / 10, chip % 10, list, chip);
-}
-
-static SinterStatus load_module(SinterGpu *g, Message *m)
-{
-    const SinterGpuProgram *p = g->model->gpu;
-    int major = 0, minor = 0;
-    int error = g->d.device_attribute(&major, ATTRIBUTE_MAJOR, g->device);
-    if (!error)
-        error = g->d.device_attribute(&minor, ATTRIBUTE_MINOR, g->device);
-    if (error)
-        return gpu_error(g, error, "does not say what chip it is", m);
-    const SinterCubin *code = best_cubin(p, 10 * major + minor);
-    if (!code)
-        return no_cubin(g, 10 * major + minor, m);
-    error = g->d.module_load(&g->module, code->data);
-    if (error)
-        return gpu_error(g, error, "does not take the machine code inside", m);
-    for (int i = 0; i < p->n_kernels; i++) {
-        error = g->d.module_function(&g->kernel[i], g->module, p->kernels[i]);
-        if (error)
-            return gpu_error(g, error, p->kernels[i], m);
-    }
-    return SINTER_OK;
-}
-
 static SinterStatus check_memory(const SinterGpu *g, size_t bytes, Message *m)
 {
     size_t available = 0, total = 0;
@@ -149,7 +85,7 @@ SinterStatus gpu_open(SinterGpu **out, const SinterModel *model, size_t bytes, M
         status = make_context(g, m);
     if (!status)
         status = check_memory(g, bytes, m);
-    return status ? status : load_module(g, m);
+    return status ? status : gpu_load_kernels(g, m);
 }
 
 void gpu_close(SinterGpu *g)
@@ -165,8 +101,7 @@ void gpu_close(SinterGpu *g)
                 g->d.release(all[i]);
         if (g->pinned)
             g->d.host_release(g->pinned);
-        if (g->module)
-            g->d.module_unload(g->module);
+        gpu_unload_kernels(g);
         if (g->stream)
             g->d.stream_destroy(g->stream);
         g->d.context_release(g->device);
@@ -181,4 +116,9 @@ void gpu_close(SinterGpu *g)
 const char *gpu_words(const SinterGpu *g)
 {
     return g->words;
+}
+
+const char *gpu_code(const SinterGpu *g)
+{
+    return g->code;
 }

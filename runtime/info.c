@@ -17,7 +17,9 @@ static void print_text(const Found *f, const char *path)
     const SinterModel *m = &sinter_model;
     printf("model        %s: %s\n", m->name, m->spec_summary);
     printf("target       %s\n", m->target);
-    if (m->gpu)
+    if (m->gpu && m->gpu->source)
+        printf("gpu          kernels are compiled at start, by NVRTC\n");
+    else if (m->gpu)
         printf("gpu          machine code for %s\n", m->cpu_needs);
     else
         printf("cpu          needs %s: %s\n", m->cpu_needs,

@@ -66,15 +66,17 @@ typedef struct SinterTensorInfo {
     float scale;
 } SinterTensorInfo;
 
-/* GPU targets: machine code by chip, and the kernels in the order in which steps number them. */
+/* GPU targets: machine code by chip, or the source that NVRTC compiles at start; and the kernels in
+ * the order in which steps number them. */
 typedef struct SinterCubin {
-    const char *arch; /* "sm_90a" */
-    const unsigned char *data, *end;
+    const char *arch; /* "sm_90a"; "compute_90": PTX, which the driver compiles */
+    const char *data, *end;
 } SinterCubin;
 
 typedef struct SinterGpuProgram {
     const SinterCubin *cubins;
     int n_cubins;
+    const char *source, *source_end; /* NULL when there is machine code */
     const char *const *kernels;
     int n_kernels;
 } SinterGpuProgram;
