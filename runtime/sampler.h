@@ -1,5 +1,6 @@
 /* sampler.h - from logits to an id: greedy, temperature, top-k, top-p, in this order.
- * The same logits, settings and seed give the same id on every machine with IEEE floats. */
+ * The same logits, settings and seed give the same id on every machine with IEEE floats, and on a
+ * GPU. */
 #ifndef SINTER_SAMPLER_H
 #define SINTER_SAMPLER_H
 

@@ -3,6 +3,7 @@
 #include "tests/unit/unit.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/random.h"
@@ -112,6 +113,68 @@ static void test_selection_against_sorting(void **state)
     sampler_destroy(s);
 }
 
+typedef struct Ranked {
+    float logit;
+    int id;
+} Ranked;
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const Ranked *x = a, *y = b;
+    return x->logit != y->logit ? (x->logit < y->logit ? 1 : -1) : x->id - y->id;
+}
+
+/* The id at u of the way through what sorting keeps, taken by id; *near: u is next to an edge. */
+static int draw_by_sorting(const float *x, int n, const SinterSampling *p, double u, int *near)
+{
+    Ranked *r = malloc((size_t)n * sizeof *r);
+    double *weight = calloc((size_t)n, sizeof *weight), all = 0, kept = 0, sum = 0;
+    int keep = p->top_k > 0 && p->top_k < n ? p->top_k : n, found = -1, size = 0;
+    for (int i = 0; i < n; i++)
+        r[i] = (Ranked){x[i], i};
+    qsort(r, (size_t)n, sizeof *r, compare_ranked);
+    for (int i = 0; i < keep; i++)
+        all += exp((double)(r[i].logit - r[0].logit) / (double)p->temperature);
+    *near = 0;
+    while (size < keep && (size == 0 || p->top_p >= 1 || kept < (double)p->top_p * all)) {
+        weight[r[size].id] = exp((double)(r[size].logit - r[0].logit) / (double)p->temperature);
+        kept += weight[r[size++].id];
+        *near |= fabs(kept - (double)p->top_p * all) < 1e-9 * all;
+    }
+    for (int i = 0; i < n; i++) {
+        sum += weight[i];
+        *near |= fabs(sum - u * kept) < 1e-9 * kept;
+        found = found < 0 && u * kept < sum ? i : found;
+    }
+    free(r);
+    free(weight);
+    return found;
+}
+
+/* Any selection, any seed: the id that sorting and the C library's exp find. */
+static void test_draw_against_sorting(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    uint64_t seed = unit_seed();
+    Sampler *s = sampler_create(N);
+    for (int round = 0; round < 500; round++) {
+        float x[N];
+        for (int i = 0; i < N; i++)
+            x[i] = (float)(unit_random(&seed) % 4096) / (round % 2 ? 128 : 512);
+        SinterSampling p = {0.1f + (float)(unit_random(&seed) % 30) / 10, 0, 1, unit_random(&seed)};
+        p.top_k = (int)(unit_random(&seed) % (N + 20));
+        p.top_p = (float)(unit_random(&seed) % 120) / 100;
+        uint64_t after = p.seed;
+        int near, want = draw_by_sorting(x, N, &p, random_unit(&after), &near);
+        int32_t id = sampler_pick(s, x, &p);
+        assert_true(p.seed == after);
+        if (p.top_k != 1 && !near)
+            assert_int_equal(id, want);
+    }
+    sampler_destroy(s);
+}
+
 static void test_seed(void **state)
 {
     (void)state;
@@ -150,6 +213,7 @@ int main(void)
         cmocka_unit_test(test_top_k),
         cmocka_unit_test(test_top_p),
         cmocka_unit_test(test_selection_against_sorting),
+        cmocka_unit_test(test_draw_against_sorting),
         cmocka_unit_test(test_seed),
         cmocka_unit_test(test_not_numbers),
     };
