@@ -1,50 +1,26 @@
 #!/bin/sh
-# The CUDA target on a GPU: what the same spec says on the CPU, what the shipped model is to say.
+# The CUDA target on a GPU: what the goldens and the same spec on the CPU say, what the shipped model
+# is to say, and nothing that compute-sanitizer finds.
 #
-#   sh tests/gpu.sh [prepare DIR | run DIR]
+#   sh tests/gpu.sh [--long] [prepare DIR [WORD...] | run DIR [WORD...]]
 #
 # prepare compiles everything and asks the CPU (needs $SINTER or build/ci/bin/sinter and nvcc, no
-# GPU); run asks the GPU and prints a table (needs python3 and a GPU, nothing of sinter), so that the
-# two may happen on different machines. Without a word both happen, one after the other; without a
-# GPU nothing is run, and that is said. Exit code 1 when something differs.
+# GPU); run asks the GPU and prints a line for each answer (needs python3 and a GPU, nothing of
+# sinter), so that the two may happen on different machines. Without a word both happen, one after
+# the other; without a GPU nothing is run, and that is said. Only cases with one of the WORDs in
+# their name are taken. Exit code 1 when an answer is wrong.
+#
+#   --long   the stress run instead: for each case 10,000 tokens at random contexts by two processes
+#            at once, the same bits from both
+#   ARCH     which chips prepare compiles for, else sm_80,sm_90a
+#
+# Cases: tests/gpu/cases.txt. Figures: tests/gpu/measure.sh.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 SINTER=${SINTER:-build/ci/bin/sinter}
-spec=model_specs/tinytales.yaml
-
-# one NAME TOLERANCE OPTIONS: the GPU's program in DIR/NAME, the CPU's logits in DIR/NAME.f32.
-one()
-{
-    name=$1 tolerance=$2
-    shift 2
-    "$SINTER" compile $spec --weights examples/tinytales --target cuda --arch sm_80,sm_90a \
-        -o "$dir/$name" "$@" || exit 1
-    "$SINTER" compile $spec --weights examples/tinytales -o "$work/$name" "$@" || exit 1
-    "$work/$name/tinytales" --tokens "$dir/ids.i32" --logits "$dir/$name.f32" -q || exit 1
-    rm -rf "$dir/$name/runtime" "$dir/$name"/*.cubin "$dir/$name"/*.so "$dir/$name"/*.[ch]
-    echo "$name $tolerance" >>"$dir/cases"
-}
-
-# int8 activations: one code that falls on the other side of a rounding is seen in all that follows;
-# two instruction sets of the C target differ by 2e-2 on the same ids.
-prepare()
-{
-    work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    mkdir -p "$dir"
-    : >"$dir/cases"
-    python3 tests/gpu/compare.py ids "$dir/ids.i32"
-    one f32 1e-4 --dtype f32
-    one bf16 2e-2
-    one f16 2e-2 --dtype f16
-    one unfused 2e-2 --fusion all=none
-    one folded 2e-2 --fusion norm=fold --fusion mlp=elementwise
-    one int8 2e-2 --quant int8
-    one int4 2e-2 --quant int4/32
-    one int4z 2e-2 --quant int4z/32
-    one kv8 3e-2 --quant int8+kv8
-    one a8 8e-2 --quant int8+a8
-}
+export SINTER
+long=
+[ "${1:-}" != --long ] || { long=--long && shift; }
 
 has_gpu() { [ -e /dev/nvidia0 ] || command -v nvidia-smi >/dev/null 2>&1; }
 
@@ -55,16 +31,22 @@ run()
         exit 0
     fi
     nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null
-    python3 tests/gpu/compare.py run "$dir" examples/tinytales/expected.json
+    python3 tests/gpu/run.py $long "$@"
 }
 
 case ${1:-} in
-prepare) dir=$2 && prepare ;;
-run) dir=$2 && run ;;
+prepare)
+    shift
+    sh tests/gpu/prepare.sh "$@"
+    ;;
+run)
+    shift
+    run "$@"
+    ;;
 '')
-    has_gpu || { echo "no GPU here: nothing was run"; exit 0; }
+    has_gpu || run
     dir=$(mktemp -d)
-    (prepare) && run
+    sh tests/gpu/prepare.sh "$dir" && run "$dir"
     status=$?
     rm -rf "$dir"
     exit $status
