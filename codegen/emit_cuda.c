@@ -340,6 +340,7 @@ static void put_gpu_program(const Emit *e, Buf *b)
     } else {
         buf_printf(b, "    .cubins = cubins,\n    .n_cubins = %d,\n", e->plan->target->n_arch);
     }
+    emit_service_fields(e, b);
     buf_printf(b, "    .kernels = kernel_names,\n    .n_kernels = %d,\n};\n\n", (int)e->kernels.n);
 }
 
@@ -361,6 +362,9 @@ bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_di
         if (!emit_phase(&e, &plan->phases.data[i], &steps)) {
             return false;
         }
+    }
+    if (!emit_services(&e)) {
+        return false;
     }
     emit_join_comments(&e);
     for (size_t i = 0; i < e.kernels.n; i++) {

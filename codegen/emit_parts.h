@@ -7,7 +7,8 @@
  *   emit_dot.c      the same for register blocks: dot, pack ...
  *   emit_expr.c     expression trees as C over vectors
  *   emit_tables.c   SinterModel and its tables
- *   emit_cuda.c     the two files of a GPU target, launches */
+ *   emit_cuda.c     the two files of a GPU target, launches
+ *   emit_service.c  kernels that no operator asks for: sampling, random weights */
 #ifndef SINTER_CODEGEN_EMIT_PARTS_H
 #define SINTER_CODEGEN_EMIT_PARTS_H
 
@@ -117,6 +118,8 @@ typedef struct EmitLine {
 void emit_lines(Buf *b, const EmitLine *line, size_t n);
 
 void emit_tables(Emit *e, Buf *b);
+/* Columns of what leaves through run->logits. */
+long long emit_output_width(const PlanPhase *phase);
 
 /* Parts of a source that both kinds of target have. */
 bool emit_prelude(Emit *e, const char *program, Buf *out);
@@ -130,6 +133,9 @@ void emit_cuda_variables(KernelText *k);
 bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                     FormulaValue *out, bool *known);
 Str emit_launch(const KernelText *k);
+/* Adds the kernels of emit_service.c; then their part of SinterGpuProgram. */
+bool emit_services(Emit *e);
+void emit_service_fields(const Emit *e, Buf *b);
 /* "K_LAYER_FFN_UP" */
 Str emit_kernel_id(const Emit *e, Str symbol);
 

@@ -122,7 +122,7 @@ static long long model_width(const PlanPhase *phase)
 }
 
 /* Columns of what leaves through run->logits. */
-static long long output_width(const PlanPhase *phase)
+long long emit_output_width(const PlanPhase *phase)
 {
     const Func *f = phase->funcs.data[phase->funcs.n - 1].func;
     const Module *m = phase->module;
@@ -167,7 +167,7 @@ static void put_model(const Emit *e, Buf *b)
     bool fits = summary.len + strlen("    .spec_summary = ,") <= 100;
     buf_printf(b, "%s%s", fits ? " " : "\n        ", summary.data);
     buf_printf(b, ",\n    .layers = %d,\n    .d_model = %lld,\n    .vocab = %lld,\n",
-               layer_count(first->module), model_width(first), output_width(first));
+               layer_count(first->module), model_width(first), emit_output_width(first));
     buf_printf(b, "    .context = CONTEXT,\n    .bos_id = %d,\n    .eos_id = %d,\n", o->bos_id,
                o->eos_id);
     buf_printf(b, "    .kv_bytes = %lld,\n    .scratch_bytes = %lld,\n", (long long)p->kv_bytes,

@@ -73,12 +73,36 @@ typedef struct SinterCubin {
     const char *data, *end;
 } SinterCubin;
 
+/* How the ids of one row are drawn on the GPU (SinterSampling, and how many were drawn so far: the
+ * last SINTER_RING of each row are in a ring). */
+enum { SINTER_RING = 16 };
+
+typedef struct SinterSample {
+    uint64_t seed;
+    float temperature;
+    int32_t top_k;
+    float top_p;
+    uint32_t count;
+} SinterSample;
+
+/* Draws an id for each of `rows` rows of logits: it becomes the row's token, its position moves on,
+ * and ring [SINTER_RING, SINTER_MAX_BATCH] gets it at count % SINTER_RING. Rows with pos < 0 are
+ * left alone. `work`: rows * sample_work bytes, zero at first. */
+typedef void (*SinterSampleFn)(const SinterRun *run, const float *logits, SinterSample *state,
+                               int32_t *tokens, int32_t *pos, void *work, int32_t *ring, int rows);
+/* Fills a tensor as weights_random.c does; kind: SinterTensorInfo.fill, 'i' for codes i8. */
+typedef void (*SinterRandomFn)(const SinterRun *run, uint8_t *to, uint64_t bytes, int kind,
+                               float scale, uint64_t seed, const float *quantile);
+
 typedef struct SinterGpuProgram {
     const SinterCubin *cubins;
     int n_cubins;
     const char *source, *source_end; /* NULL when there is machine code */
     const char *const *kernels;
     int n_kernels;
+    SinterSampleFn sample; /* NULL: the results are no logits */
+    size_t sample_work;
+    SinterRandomFn random;
 } SinterGpuProgram;
 
 /* Blocks in two directions, threads of a block, bytes of dynamic shared memory. */

@@ -6,6 +6,7 @@ typedef unsigned short uint16_t;
 typedef int int32_t;
 typedef unsigned int uint32_t;
 typedef long int int64_t;
+typedef unsigned long int uint64_t;
 
 //% if used("float_of_bf16")
 __device__ inline float float_of_bf16(uint16_t h)
@@ -277,6 +278,16 @@ __device__ inline int dot_u4x8(uint32_t w, uint2 x, int zero)
     const uint32_t x_even = __byte_perm(x.x, x.y, 0x6420), x_odd = __byte_perm(x.x, x.y, 0x7531);
     const int sum = __dp4a((int)even, (int)x_even, __dp4a((int)odd, (int)x_odd, 0));
     return sum - zero * __dp4a(0x01010101, (int)x.x, __dp4a(0x01010101, (int)x.y, 0));
+}
+
+//% end
+//% if used("dependency_wait")
+/* What earlier kernels wrote may be read from here on. Every kernel that starts early waits. */
+__device__ inline void dependency_wait(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
 }
 
 //% end
