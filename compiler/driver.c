@@ -11,6 +11,7 @@
 
 #include "compiler/base/file.h"
 #include "compiler/build.h"
+#include "compiler/cache.h"
 #include "compiler/doctor.h"
 #include "compiler/import_hf.h"
 #include "compiler/inspect.h"
@@ -285,6 +286,8 @@ bool driver_run(Ctx *ctx, const Options *o)
         return check_run(ctx, o);
     case COMMAND_BENCH:
         return run_bench(ctx, o);
+    case COMMAND_CACHE:
+        return cache_run(ctx, o);
     case COMMAND_DOCTOR:
         return doctor_run(ctx);
     case COMMAND_NONE:

@@ -185,6 +185,10 @@ static bool is_help(const char *arg)
 
 static bool operand_parse(Ctx *ctx, const char *arg, Options *o)
 {
+    if (o->operand && !o->operand2 && o->command == COMMAND_CACHE) {
+        o->operand2 = arg;
+        return true;
+    }
     if (o->operand) {
         return diag_error(ctx->diag, nowhere, "one file at a time: found '%s' after '%s'", arg,
                           o->operand);

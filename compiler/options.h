@@ -29,9 +29,10 @@ typedef struct TextList {
 
 typedef struct Options {
     Command command;
-    Command help_for;    /* COMMAND_HELP: of which command */
-    const char *operand; /* the spec, folder or IR file; NULL when none was given */
-    TextList rest;       /* after `--` */
+    Command help_for;     /* COMMAND_HELP: of which command */
+    const char *operand;  /* the spec, folder or IR file; NULL when none was given */
+    const char *operand2; /* cache: of which model */
+    TextList rest;        /* after `--` */
     bool has_random;
 #define COMMAND(id, name, operands, doc)
 #define OPTION(commands, name, short_name, kind, field, argument, doc) OPTION_C_##kind field;

@@ -130,7 +130,7 @@ static SinterStatus explain(const Work *w, const Part *p, const char *chip, Mess
                            "NVRTC %d.%d does not know %s: install a newer CUDA toolkit, or compile "
                            "the spec with --arch compute_90 instead of --jit",
                            w->nvrtc->major, w->nvrtc->minor, chip);
-    if (!p->log)
+    if (!p->log || !*p->log)
         return message_set(m, SINTER_ENVIRONMENT, "NVRTC %d.%d fails with error %d",
                            w->nvrtc->major, w->nvrtc->minor, p->error);
     jit_source_explain(w->source, p->log, words, sizeof words);
