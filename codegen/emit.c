@@ -213,12 +213,24 @@ static bool prelude_call(void *user, Str name, const FormulaValue *arg, int n_ar
     return emit_host_call(&none, name, arg, n_args, at, out, known);
 }
 
+/* Halvings until one lane is left. */
+static int stages_of(int lanes)
+{
+    int n = 0;
+    for (; lanes > 1; lanes /= 2) {
+        n++;
+    }
+    return n;
+}
+
 static bool expand_prelude(Emit *e, const Names *names, Buf *out)
 {
     const Isa *isa = e->plan->target->isa;
     Names copy = *names;
     TmplEnv env = {.ctx = e->ctx, .user = &copy, .call = prelude_call};
     tmpl_set_int(&env, "LANES", isa->lanes);
+    tmpl_set_int(&env, "STAGES", stages_of(isa->lanes));
+    tmpl_set_int(&env, "VECTORS", EMIT_PANEL(isa));
     tmpl_set_bool(&env, "avx512", isa->avx512);
     tmpl_set_bool(&env, "avx2", isa->avx2);
     tmpl_set_bool(&env, "neon", isa->neon);

@@ -2,6 +2,7 @@
  *
  *   used(name)              does the program mention the name? (prelude only)
  *   repeat(s, n)            "s, s, s"                 string(i)   the number as text
+ *   run(s), runs(s, upper)  lanes of a transposition
  *   has(param)              is this operand there?    f32(x)      a float literal
  *   row(param, t)           pointer to row t          scalar(param, i)   one element as float
  *   address(param, row, k)  pointer to an element in its stored order, k a multiple of what one
@@ -9,6 +10,7 @@
  *   zero(row, g)            the zero point of a group
  *   weight(param, row, k)   one element of a matrix in its stored order, dequantised
  *   sequence(t)             whose cache row t uses    to_k, from_k ...   conversions of caches
+ *   load_q, load_k, load_v  a vector of a head
  *   accs, store             the epilogue              element, scale_factors   for dot_any
  *
  * and those of emit_dot.c. */
@@ -62,6 +64,27 @@ static bool host_repeat(const Call *c)
     Buf b = buf_create(c->ctx->arena);
     for (int64_t i = 0; i < c->arg[1].i; i++) {
         buf_printf(&b, "%s%s", i > 0 ? ", " : "", call_string(c, 0));
+    }
+    return call_text(c, "%s", b.data);
+}
+
+/* run(s): lanes that change places in stage s of a transposition. */
+static bool host_run(const Call *c)
+{
+    *c->out = formula_int((int64_t)1 << c->arg[0].i);
+    return true;
+}
+
+/* runs(s, upper): of each two runs of run(s) lanes the lower (upper) ones of two vectors in turn.
+ */
+static bool host_runs(const Call *c)
+{
+    int lanes = c->k->emit->plan->target->isa->lanes, run = 1 << c->arg[0].i;
+    int shift = c->arg[1].i != 0 ? run : 0;
+    Buf b = buf_create(c->ctx->arena);
+    for (int i = 0; i < lanes; i++) {
+        bool second = (i / run) % 2 == 1;
+        buf_printf(&b, "%s%d", i > 0 ? ", " : "", (second ? lanes + i - run : i) + shift);
     }
     return call_text(c, "%s", b.data);
 }
@@ -338,11 +361,47 @@ static bool host_from_v(const Call *c)
     return call_text(c, "%s", as_float(c->ctx, cache_dtype(c, "v_cache"), call_string(c, 0)));
 }
 
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* Vector c of a head at p; heads that are not whole vectors end with zeros. */
+static bool load_of_head(const Call *c, DType stored)
+{
+    const char *kind = stored == DT_BF16  ? "_bf16"
+                       : stored == DT_F16 ? "_f16"
+                       : stored == DT_I8  ? "_i8"
+                                          : "";
+    long long at = (long long)c->arg[1].i * c->k->lanes;
+    const char *from = at == 0 ? call_string(c, 0)
+                               : arena_printf(c->ctx->arena, "%s + %lld", call_string(c, 0), at);
+    int64_t head_dim = c->k->op->a.head_dim;
+    if (head_dim % c->k->lanes == 0) {
+        return call_text(c, "vec_load%s(%s)", kind, from);
+    }
+    return call_text(c, "vec_load%s_n(%s, %lld)", kind, from, (long long)head_dim - at);
+}
+
+static bool host_load_q(const Call *c)
+{
+    return load_of_head(c, DT_F32);
+}
+
+static bool host_load_k(const Call *c)
+{
+    return load_of_head(c, cache_dtype(c, "k_cache"));
+}
+
+static bool host_load_v(const Call *c)
+{
+    return load_of_head(c, cache_dtype(c, "v_cache"));
+}
+
 /* ---- dispatch -------------------------------------------------------------------------------- */
 
 static const TemplateFunction host_functions[] = {
     {"repeat", 2, host_repeat},
     {"string", 1, host_string},
+    {"run", 1, host_run},
+    {"runs", 2, host_runs},
     {"f32", 1, host_f32},
     {"has", 1, host_has},
     {"row", 2, host_row},
@@ -360,6 +419,9 @@ static const TemplateFunction host_functions[] = {
     {"to_v", 1, host_to_v},
     {"from_k", 1, host_from_k},
     {"from_v", 1, host_from_v},
+    {"load_q", 2, host_load_q},
+    {"load_k", 2, host_load_k},
+    {"load_v", 2, host_load_v},
 };
 
 static const TemplateFunction *find(const TemplateFunction *f, size_t n, Str name)

@@ -76,6 +76,10 @@ typedef struct KernelText {
     int block, shared;        /* threads and dynamic shared bytes of a block */
 } KernelText;
 
+/* Vectors of a row of multiply_add (prelude.c): 4 rows of them and what they are made of fit the
+ * registers. */
+#define EMIT_PANEL(isa) ((isa)->registers / 8)
+
 const Tmpl *emit_template(Emit *e, const char *name);
 /* The kernel's text under k->symbol; params are filled. False after a diagnostic. */
 bool emit_kernel_text(KernelText *k, Buf *out);

@@ -26,6 +26,11 @@ static bool always(const Choice *c)
     return true;
 }
 
+static bool in_prefill(const Choice *c)
+{
+    return c->module->phase == PHASE_PREFILL;
+}
+
 static const Type *type_in(const Choice *c, int slot)
 {
     return c->op->in[slot] == 0 ? NULL : c->func->value[c->op->in[slot]].type;

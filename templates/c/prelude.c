@@ -238,6 +238,16 @@ static inline VecF vec_load_i8(const int8_t *p)
 }
 
 //% end
+//% if used("vec_load_i8_n")
+/* The first n of LANES codes, zeros behind. */
+static inline VecF vec_load_i8_n(const int8_t *p, int64_t n)
+{
+    int8_t codes[LANES] = {0};
+    memcpy(codes, p, n < LANES ? (size_t)n : sizeof codes);
+    return vec_load_i8(codes);
+}
+
+//% end
 //% if used("veci_load")
 static inline VecI veci_load(const void *p)
 {
@@ -338,6 +348,15 @@ static inline VecI vec_dot_u8s8(VecI sum, VecI a, VecI b)
     return sum;
     //% end
 }
+
+//% end
+//% if used("VEC_SHUFFLE")
+/* Lanes of a (0 ..) and b (LANES ..) by number. */
+#ifdef __clang__
+#define VEC_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VEC_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (VecI){__VA_ARGS__})
+#endif
 
 //% end
 //% if used("vec_select")
@@ -616,6 +635,142 @@ static inline int32_t sum_of_codes(const int8_t *code, int64_t n)
         sum += code[i];
     }
     return sum + veci_sum(sums);
+}
+
+//% end
+//% if used("fetch")
+/* Asks for memory that is read soon. */
+static inline void fetch(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) {
+        __builtin_prefetch((const char *)p + i);
+    }
+}
+
+//% end
+//% if used("HIDDEN")
+/* The score of a position that takes no part, and a maximum of none. */
+#define HIDDEN -0x1p126f
+
+//% end
+//% if used("cap_scores")
+/* cap * tanh(score) for n scores; whole vectors are written. */
+static inline void cap_scores(float *score, int64_t n, float cap)
+{
+    for (int64_t i = 0; i < n; i += LANES) {
+        vec_store(score + i, vec_tanh(vec_load(score + i)) * cap);
+    }
+}
+
+//% end
+//% if used("hide_scores")
+/* All of n scores but those from `first` to `end` - 1. */
+static inline void hide_scores(float *score, int64_t n, int64_t first, int64_t end)
+{
+    for (int64_t i = 0; i < n && i < first; i++) {
+        score[i] = HIDDEN;
+    }
+    for (int64_t i = end < 0 ? 0 : end; i < n; i++) {
+        score[i] = HIDDEN;
+    }
+}
+
+//% end
+//% if used("soften")
+/* n scores become weights e^(score - max), whole vectors are written; `max` and `total`, the sum of
+ * the weights, go on from earlier scores. Returns what weights of the earlier maximum are worth. */
+static inline float soften(float *score, int64_t n, float *max, float *total)
+{
+    const VecF hidden = vec_splat(HIDDEN);
+    for (int64_t i = n; i % LANES != 0; i++) {
+        score[i] = HIDDEN;
+    }
+    VecF most = vec_splat(*max), added = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        most = vec_max(most, vec_load(score + i));
+    }
+    const float new_max = vec_largest(most);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const VecF s = vec_load(score + i);
+        const VecF e = vec_select(s > hidden, vec_exp(s - new_max), (VecF){0});
+        vec_store(score + i, e);
+        added += e;
+    }
+    const float shrink = vec_exp(vec_splat(*max - new_max))[0];
+    *total = *total * shrink + vec_sum(added);
+    *max = new_max;
+    return shrink;
+}
+
+//% end
+//% if used("multiply_add")
+/* c[4][${VECTORS} vectors] += a[4][n] . b[n][${VECTORS} vectors]; rows lie `..._row` elements
+ * apart. */
+static void multiply_add(float *c, int64_t c_row, const float *a, int64_t a_row, const float *b,
+                         int64_t b_row, int64_t n)
+{
+    //% for r in 0..4
+    //% for j in 0..VECTORS
+    VecF c${id(r, j)} = vec_load(c + ${r} * c_row + ${j} * LANES);
+    //% end
+    //% end
+    for (int64_t k = 0; k < n; k++) {
+        //% for j in 0..VECTORS
+        const VecF b${j} = vec_load(b + k * b_row + ${j} * LANES);
+        //% end
+        //% for r in 0..4
+        const VecF a${r} = vec_splat(a[${r} * a_row + k]);
+        //% for j in 0..VECTORS
+        c${id(r, j)} = vec_fma(a${r}, b${j}, c${id(r, j)});
+        //% end
+        //% end
+    }
+    //% for r in 0..4
+    //% for j in 0..VECTORS
+    vec_store(c + ${r} * c_row + ${j} * LANES, c${id(r, j)});
+    //% end
+    //% end
+}
+
+//% end
+//% for s in 0..STAGES
+//% if used("vec_lower_" + string(run(s)))
+/* Of each two runs of ${run(s)} lanes the lower: a's, then b's. */
+static inline VecF vec_lower_${run(s)}(VecF a, VecF b)
+{
+    return VEC_SHUFFLE(a, b, ${runs(s, 0)});
+}
+
+//% end
+//% if used("vec_upper_" + string(run(s)))
+/* Of each two runs of ${run(s)} lanes the upper: a's, then b's. */
+static inline VecF vec_upper_${run(s)}(VecF a, VecF b)
+{
+    return VEC_SHUFFLE(a, b, ${runs(s, 1)});
+}
+
+//% end
+//% end
+//% if used("transpose")
+/* to[j][i] = from[i][j] for LANES x LANES floats: runs of 1, 2, 4 ... lanes of two rows change
+ * places. */
+static void transpose(float *to, int64_t to_row, const float *from, int64_t from_row)
+{
+    //% for i in 0..LANES
+    const VecF r${id(0, i)} = vec_load(from + ${i} * from_row);
+    //% end
+    //% for s in 0..STAGES
+    //% for i in 0..LANES
+    //% if floor(i / run(s)) % 2 == 0
+    const VecF r${id(s + 1, i)} = vec_lower_${run(s)}(r${id(s, i)}, r${id(s, i + run(s))});
+    //% else
+    const VecF r${id(s + 1, i)} = vec_upper_${run(s)}(r${id(s, i - run(s))}, r${id(s, i)});
+    //% end
+    //% end
+    //% end
+    //% for i in 0..LANES
+    vec_store(to + ${i} * to_row, r${id(STAGES, i)});
+    //% end
 }
 
 //% end

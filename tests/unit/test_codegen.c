@@ -22,6 +22,7 @@ typedef struct Shape {
     int window;
     double softcap;
     bool untiled; /* weights as they come: no vector kernel reads them */
+    int steps;    /* decode; 0: 4 */
 } Shape;
 
 /* ---- IR text --------------------------------------------------------------------------------- */
@@ -245,9 +246,10 @@ static void check_distance(const Shape *s, const char *cpu, int step, double d, 
 static void run_decode(Program *p, const Shape *s, const char *cpu, double limit)
 {
     int32_t tokens[SINTER_MAX_BATCH], pos[SINTER_MAX_BATCH];
-    for (int step = 0; step < 4; step++) {
+    int steps = s->steps > 0 ? s->steps : 4;
+    for (int step = 0; step < steps; step++) {
         random_tokens(s, tokens);
-        int rows = step == 3 && s->tokens > 1 ? s->tokens - 1 : s->tokens;
+        int rows = step == steps - 1 && s->tokens > 1 ? s->tokens - 1 : s->tokens;
         for (int t = 0; t < s->tokens; t++) {
             pos[t] = t % 2 == 1 && step == 0 ? -1 : step - t % 2;
         }
@@ -401,6 +403,28 @@ static void test_prefill(void **state)
     }
 }
 
+/* Contexts of several blocks of positions, heads that share keys or do not, windows, caches. */
+static void test_long_contexts(void **state)
+{
+    (void)state;
+    static const char *const caches[] = {"f32", "bf16", "f16", "i8"};
+    for (int i = 0; i < 12; i++) {
+        Shape s = base_shape();
+        bool prefill = i % 3 < 2;
+        s.phase = prefill ? "prefill" : "decode";
+        s.tokens = !prefill ? 1 + i / 3 % 2 : i % 2 == 0 ? 60 : 37;
+        s.steps = 140;
+        s.context = 192;
+        s.fused = true;
+        s.cache = caches[i % 4];
+        s.kv_heads = i % 5 == 0 ? 4 : i % 5 == 1 ? 1 : 2;
+        s.head_dim = i % 4 == 1 ? 22 : i % 4 == 2 ? 80 : 32;
+        s.window = i % 4 == 3 ? 70 : 0;
+        s.softcap = i % 6 == 5 ? 3 : 0;
+        run_one(&s);
+    }
+}
+
 static void test_quantised(void **state)
 {
     (void)state;
@@ -519,7 +543,7 @@ int main(void)
         cmocka_unit_test(test_batches),       cmocka_unit_test(test_odd_shapes),
         cmocka_unit_test(test_prefill),       cmocka_unit_test(test_quantised),
         cmocka_unit_test(test_untiled),       cmocka_unit_test(test_exact_integers),
-        cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_long_contexts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
