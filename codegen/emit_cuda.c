@@ -137,7 +137,7 @@ static void set_qkv(KernelText *k)
     bool adjacent = a->style != NULL && strcmp(a->style, "adjacent") == 0;
     bool norm = emit_find_param(k, "q_gain") != NULL || emit_find_param(k, "k_gain") != NULL;
     bool whole_dims = emit_find_param(k, "angles") == NULL || a->dims == a->head_dim;
-    bool pairs = !adjacent && !norm && whole_dims && a->head_dim % 8 == 0;
+    bool pairs = !adjacent && !norm && whole_dims && a->head_dim % 8 == 0 && a->head_dim > 8;
     tmpl_set_int(&k->env, "PAIRED", a->block);
     tmpl_set_int(&k->env, "WIDTH", pairs ? 8 : a->head_dim);
     tmpl_set_string(&k->env, "column_i",
