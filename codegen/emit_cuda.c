@@ -4,8 +4,10 @@
  *   x.c    for each kernel the function that launches it, then phases and tables as in the C
  *          target, whose layer functions read the same; machine code is taken in by .incbin
  *
- * A template says how it is launched where its kernel begins: ${launch(blocks_x, blocks_y,
- * threads)}, the blocks as C text over the kernel's parameters. */
+ * A template says how it is launched where its kernel begins: ${launch(blocks_x, blocks_y, threads
+ * [, shared])}, the blocks as C text over the kernel's parameters; launch_early: the same for a
+ * kernel that begins before the one in front has ended and calls dependency_wait();
+ * launch_stream(threads, shared): such a kernel with a block on every multiprocessor. */
 #include <ctype.h>
 #include <string.h>
 
@@ -43,6 +45,20 @@ static bool call_part(KernelText *k, const FormulaValue *arg, FormulaValue *out)
     return true;
 }
 
+/* launch_stream(threads, shared): a block on every multiprocessor, before the kernel in front ends.
+ */
+static bool call_launch_stream(KernelText *k, const FormulaValue *arg, FormulaValue *out)
+{
+    StrTable *s = k->emit->ctx->strings;
+    k->grid_x = k->grid_y = str_intern(s, "1");
+    k->block = (int)arg[0].i;
+    k->shared = (int)arg[1].i;
+    k->when = "SINTER_STREAM";
+    *out = formula_string(
+        str_internf(s, "extern \"C\" __global__ __launch_bounds__(%d, 1)", k->block));
+    return true;
+}
+
 bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                     FormulaValue *out, bool *known)
 {
@@ -52,7 +68,12 @@ bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, S
         *known = true;
         return call_part(k, arg, out);
     }
-    if (strcmp(name, "launch") != 0) {
+    if (strcmp(name, "launch_stream") == 0 && n_args == 2) {
+        *known = true;
+        return call_launch_stream(k, arg, out);
+    }
+    bool early = strcmp(name, "launch_early") == 0;
+    if (!early && strcmp(name, "launch") != 0) {
         return emit_host_call(user, name, arg, n_args, at, out, known);
     }
     *known = true;
@@ -66,6 +87,7 @@ bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, S
     k->grid_y = text_of(&arg[1], s);
     k->block = (int)arg[2].i;
     k->shared = n_args > 3 ? (int)arg[3].i : 0;
+    k->when = early ? "SINTER_EARLY" : "SINTER_AFTER";
     *out =
         formula_string(str_internf(s, "extern \"C\" __global__ __launch_bounds__(%d)", k->block));
     return true;
@@ -193,6 +215,11 @@ void emit_cuda_variables(KernelText *k)
     if (k->op == NULL) {
         return;
     }
+    Str variant = k->kernel->config.variant;
+    if (variant != NULL && strcmp(variant, "matmul_stream") == 0) {
+        emit_stream_variables(k);
+        return;
+    }
     if (k->op->kind == OP_MATMUL || k->op->kind == OP_MATMUL_QKV) {
         set_matmul(k);
     }
@@ -231,8 +258,8 @@ Str emit_launch(const KernelText *k)
     emit_wrapped(&b, arena_printf(ctx->arena, "static void %s(", k->symbol), param, n + 1, 0, ")");
     buf_puts(&b, "\n{\n");
     emit_wrapped(&b, "    void *arg[] = {", address, n, 0, "};");
-    buf_printf(&b, "\n    const SinterGrid grid = {%s, %s, %d, %d};\n", k->grid_x, k->grid_y,
-               k->block, k->shared);
+    buf_printf(&b, "\n    const SinterGrid grid = {%s, %s, %d, %d, %s};\n", k->grid_x, k->grid_y,
+               k->block, k->shared, k->when);
     buf_printf(&b, "    sinter_gpu_launch(run->gpu, %s, grid, arg);\n}\n",
                emit_kernel_id(k->emit, k->symbol));
     return str_intern(s, b.data);
@@ -248,11 +275,14 @@ static void put_device(const Emit *e, const Buf *prelude, Buf *b)
     buf_printf(b, "\nenum { CONTEXT = %lld }; /* positions in a cache */\n\n",
                (long long)e->plan->phases.data[0].module->context);
     buf_puts(b, prelude->data);
+    const char *between = "";
     for (size_t i = 0; i < e->kernels.n; i++) {
         const EmittedKernel *k = &e->kernels.data[i];
-        buf_printf(b, "/* kernel %s, %s/%s%s\n *   %s\n%s */\n%s%s", k->symbol, t->templates,
-                   k->file, t->suffix, k->users.data, k->comment, k->text,
-                   i + 1 < e->kernels.n ? "\n" : "");
+        if (k->text != NULL) {
+            buf_printf(b, "%s/* kernel %s, %s/%s%s\n *   %s\n%s */\n%s", between, k->symbol,
+                       t->templates, k->file, t->suffix, k->users.data, k->comment, k->text);
+            between = "\n";
+        }
     }
 }
 
@@ -265,27 +295,29 @@ static void put_kernel_ids(const Emit *e, Buf *b)
 {
     buf_puts(b, "enum {\n    CONTEXT = ");
     buf_printf(b, "%lld,\n", (long long)e->plan->phases.data[0].module->context);
+    const char *first = " = 0";
     for (size_t i = 0; i < e->kernels.n; i++) {
-        buf_printf(b, "    %s%s,\n", emit_kernel_id(e, e->kernels.data[i].symbol),
-                   i == 0 ? " = 0" : "");
+        if (e->kernels.data[i].text != NULL) {
+            buf_printf(b, "    %s%s,\n", emit_kernel_id(e, e->kernels.data[i].symbol), first);
+            first = "";
+        }
     }
     buf_puts(b, "};\n\nstatic const char *const kernel_names[] = {\n");
     for (size_t i = 0; i < e->kernels.n; i++) {
-        buf_printf(b, "    \"%s\",\n", e->kernels.data[i].symbol);
+        if (e->kernels.data[i].text != NULL) {
+            buf_printf(b, "    \"%s\",\n", e->kernels.data[i].symbol);
+        }
     }
     buf_puts(b, "};\n\n");
 }
 
 static void put_lap(Buf *b)
 {
-    buf_puts(b, "/* Adds the time since *clock to a step's profile and starts the next. */\n"
-                "static void lap(const SinterRun *run, int thread, int step, uint64_t *clock)\n"
+    buf_puts(b, "/* The time since the last lap was this step's. */\n"
+                "static void lap(const SinterRun *run, int thread, int step)\n"
                 "{\n"
                 "    if (run->profile != NULL && thread == 0) {\n"
-                "        sinter_gpu_wait(run->gpu);\n"
-                "        const uint64_t now = sinter_now_ns();\n"
-                "        run->profile[step] += now - *clock;\n"
-                "        *clock = now;\n"
+                "        sinter_gpu_lap(run->gpu, step);\n"
                 "    }\n"
                 "}\n\n");
 }
@@ -302,11 +334,6 @@ static void put_file(const char *file, const char *name, Buf *b)
                name, file, name, name, name);
 }
 
-static const char *code_suffix(const char *arch)
-{
-    return strncmp(arch, "compute_", 8) == 0 ? "ptx" : "cubin";
-}
-
 static void put_codes(const Emit *e, const char *model, Buf *b)
 {
     const Target *t = e->plan->target;
@@ -314,7 +341,7 @@ static void put_codes(const Emit *e, const char *model, Buf *b)
     buf_puts(b, "/* Machine code, taken in from files beside this one. */\n");
     for (int i = 0; i < t->n_arch; i++) {
         const char *arch = t->arch[i];
-        put_file(arena_printf(a, "%s.%s.%s", model, arch, code_suffix(arch)), arch, b);
+        put_file(arena_printf(a, "%s.%s.%s", model, arch, target_code_suffix(arch)), arch, b);
     }
     buf_puts(b, "\nstatic const SinterCubin cubins[] = {\n");
     for (int i = 0; i < t->n_arch; i++) {
@@ -341,13 +368,16 @@ static void put_gpu_program(const Emit *e, Buf *b)
         buf_printf(b, "    .cubins = cubins,\n    .n_cubins = %d,\n", e->plan->target->n_arch);
     }
     emit_service_fields(e, b);
-    buf_printf(b, "    .kernels = kernel_names,\n    .n_kernels = %d,\n};\n\n", (int)e->kernels.n);
+    buf_puts(b, "    .kernels = kernel_names,\n"
+                "    .n_kernels = sizeof kernel_names / sizeof *kernel_names,\n};\n\n");
 }
 
 static void put_launches(const Emit *e, Buf *b)
 {
     for (size_t i = 0; i < e->kernels.n; i++) {
-        buf_printf(b, "%s\n", e->kernels.data[i].launch);
+        if (e->kernels.data[i].launch != NULL) {
+            buf_printf(b, "%s\n", e->kernels.data[i].launch);
+        }
     }
 }
 
@@ -368,7 +398,7 @@ bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_di
     }
     emit_join_comments(&e);
     for (size_t i = 0; i < e.kernels.n; i++) {
-        buf_puts(&program, e.kernels.data[i].text);
+        buf_puts(&program, e.kernels.data[i].text != NULL ? e.kernels.data[i].text : "");
     }
     if (!emit_prelude(&e, program.data, &prelude)) {
         return false;

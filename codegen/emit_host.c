@@ -306,6 +306,20 @@ static bool host_accs(const Call *c)
     return call_text(c, "%s", b.data);
 }
 
+/* GPU targets: element n of row t, in the dtype in which the parameter is stored. */
+static bool put_element(const Call *c, const KernelParam *p, const char *value)
+{
+    return call_text(c, "%s[%s * %lld + %s] = %s;", p->name, call_factor(c, 1),
+                     (long long)p->stride, call_string(c, 2), from_float(c->ctx, p->stored, value));
+}
+
+/* put("q", t, n, value) */
+static bool host_put(const Call *c)
+{
+    const KernelParam *p = call_param(c, 0);
+    return p != NULL && put_element(c, p, call_string(c, 3));
+}
+
 /* store("out", t, n, left) of the kernel's value. */
 static bool host_store(const Call *c)
 {
@@ -314,8 +328,7 @@ static bool host_store(const Call *c)
         return false;
     }
     if (c->k->lanes == 1) {
-        return call_text(c, "%s[%s * %lld + %s] = %s;", p->name, call_factor(c, 1),
-                         (long long)p->stride, call_string(c, 2), emit_value(c->k));
+        return put_element(c, p, emit_value(c->k));
     }
     return call_text(c, "vec_store%s(%s + %s * %lld + %s, %s%s);", c->k->ragged ? "_n" : "",
                      p->name, call_factor(c, 1), (long long)p->stride, call_string(c, 2),
@@ -413,6 +426,7 @@ static const TemplateFunction host_functions[] = {
     {"scale_factors", 3, host_scale_factors},
     {"accs", 3, host_accs},
     {"store", 3, host_store},
+    {"put", 4, host_put},
     {"sequence", 1, host_sequence},
     {"to_cache", 1, host_to_cache},
     {"to_k", 1, host_to_k},

@@ -388,6 +388,7 @@ static void setup_matmul_common(KernelText *k, int first_scale)
     add_slot(k, first_scale, "w_scale");
     add_slot(k, first_scale + 1, "w_zero");
     add_slot(k, first_scale + 2, "x_scale");
+    add_slot(k, first_scale + 3, "norm_gain");
     k->expr = k->op->expr;
     set_int(k, "K", columns_of(value_of(k, k->op->in[MATMUL_W])->type));
     const KernelConfig *cfg = &k->kernel->config;

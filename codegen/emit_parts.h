@@ -8,7 +8,7 @@
  *   emit_expr.c     expression trees as C over vectors
  *   emit_tables.c   SinterModel and its tables
  *   emit_cuda.c     the two files of a GPU target, launches
- *   emit_service.c  kernels that no operator asks for: sampling, random weights */
+ *   emit_wgmma.c    matmuls of many tokens made for sm_90a */
 #ifndef SINTER_CODEGEN_EMIT_PARTS_H
 #define SINTER_CODEGEN_EMIT_PARTS_H
 
@@ -35,7 +35,8 @@ typedef struct LoadedTemplate {
 typedef struct EmittedKernel {
     Str func, purpose, symbol;
     Str key; /* its text under a neutral name */
-    Str comment, text;
+    Str comment;
+    Str text; /* NULL: only a host function */
     Str file;   /* its template, below the target's folder */
     Str launch; /* GPU targets: the host function that launches it */
     Buf users;  /* phases that call it */
@@ -74,6 +75,7 @@ typedef struct KernelText {
     bool uses_layer, uses_kv; /* the layer function must pass w, kv */
     Str grid_x, grid_y;       /* GPU targets: blocks, as C text over parameters */
     int block, shared;        /* threads and dynamic shared bytes of a block */
+    const char *when;         /* enum SinterLaunch (runtime/model.h) */
 } KernelText;
 
 /* Vectors of a row of multiply_add (prelude.c): 4 rows of them and what they are made of fit the
@@ -136,10 +138,17 @@ void emit_join_comments(Emit *e);
 void emit_cuda_variables(KernelText *k);
 bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                     FormulaValue *out, bool *known);
+/* emit_stream.c: those of matmul_stream. */
+void emit_stream_variables(KernelText *k);
 Str emit_launch(const KernelText *k);
 /* Adds the kernels of emit_service.c; then their part of SinterGpuProgram. */
 bool emit_services(Emit *e);
 void emit_service_fields(const Emit *e, Buf *b);
+/* emit_wgmma.c: the kernels for sm_90a of a matmul of many tokens, and `portable` as it is to be
+ * beside them; nothing when there are none. */
+bool emit_wgmma(KernelText *k, EmittedKernel *portable);
+/* The function that multiplies by a warpgroup; a (64 rows) as codes: in registers. */
+const char *emit_warpgroup_multiply(Arena *a, const char *type, bool codes, int tokens);
 /* "K_LAYER_FFN_UP" */
 Str emit_kernel_id(const Emit *e, Str symbol);
 

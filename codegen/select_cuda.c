@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "codegen/stream.h"
 #include "ir/slots.h"
 
 typedef struct Choice {
@@ -43,6 +44,15 @@ static bool tensor_cores(const Choice *c)
     return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS && dtype &&
            x->dtype == DT_BF16 && c->op->in[x_scale] == 0 && w->dim[1] % STEP == 0 &&
            c->op->a.group % TILE == 0 && (c->op->a.interleave == 0 || c->op->a.interleave == TILE);
+}
+
+/* Few tokens by weights in whole tiles; heads whose rotated rows lie in one. */
+static bool streams(const Choice *c)
+{
+    bool heads = c->op->kind == OP_MATMUL_QKV;
+    return c->module->phase == PHASE_DECODE && type_in(c, MATMUL_W)->layout.rows > 0 &&
+           (!heads || c->op->a.block == 8) && stream_takes(c->func, c->op) &&
+           stream_fits(c->func, c->op, c->module->tokens);
 }
 
 /* A thread takes eight columns of a head, a warp whole positions. */
@@ -94,6 +104,14 @@ static int tensor_rows(int64_t rows)
     return n;
 }
 
+static void configure_stream(const Choice *c, KernelConfig *cfg)
+{
+    StreamShape s = stream_shape(c->func, c->op, c->module->tokens);
+    cfg->tokens = s.tokens;
+    cfg->tiles = 1;
+    cfg->units = s.tiles;
+}
+
 static void configure_matmul(const Choice *c, Kernel *k)
 {
     KernelConfig *cfg = &k->config;
@@ -105,6 +123,10 @@ static void configure_matmul(const Choice *c, Kernel *k)
     cfg->tokens = t < PREFILL_TOKENS ? t : PREFILL_TOKENS;
     cfg->tiles = rows_in_block(c, cfg->tokens);
     cfg->per_phase = true;
+    if (cfg->variant != NULL && strcmp(cfg->variant, "matmul_stream") == 0) {
+        configure_stream(c, cfg);
+        return;
+    }
     if (cfg->variant != NULL) {
         cfg->tokens = TENSOR_TOKENS;
         cfg->tiles = c->op->kind == OP_MATMUL_QKV ? (int)c->op->a.head_dim : tensor_rows(rows);

@@ -30,15 +30,19 @@ typedef struct Target {
     const Isa *isa;
     Layout tile[DT_COUNT]; /* weight layout by dtype */
     bool whole_tiles;      /* a matrix whose columns are not whole tiles stays in rows */
-    bool norm_prologue;    /* decode matmuls on bf16 rows normalise them on the way in */
+    /* NULL, or: does the kernel of this decode matmul normalise x on the way in? */
+    bool (*norm_prologue)(const Func *f, const Op *op);
     bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together lie `block` apart */
     int block;             /* rows that interleave_rows takes in turn */
 } Target;
 
 /* The C target for an instruction set; "native" asks this machine. NULL after a diagnostic. */
 const Target *target_c(Ctx *ctx, const char *cpu);
-/* The CUDA target for a list of chips, "sm_80,sm_90a"; NULL: those two. NULL after a diagnostic. */
+/* The CUDA target for a list of chips, "sm_80,sm_90a,compute_90"; NULL: those. NULL after a
+ * diagnostic. */
 const Target *target_cuda(Ctx *ctx, const char *chips);
+/* Of the file that holds the code for "sm_90a": "cubin"; for "compute_90": "ptx". */
+const char *target_code_suffix(const char *arch);
 /* What this machine can do, best first ("portable" at least). */
 const Isa *isa_native(void);
 /* NULL when there is none of that name. */

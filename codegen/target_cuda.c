@@ -9,11 +9,14 @@
  */
 #include <string.h>
 
+#include "codegen/stream.h"
 #include "codegen/target.h"
 
 enum { INTERLEAVED_ROWS = 8, TILE_ROWS = 16, TILE_BITS = 512, MAX_CHIPS = 8 };
 
-static const char *const known_chips[] = {"sm_80", "sm_86", "sm_89", "sm_90", "sm_90a"};
+/* compute_*: PTX, which the driver of a later chip compiles when the program starts. */
+static const char *const known_chips[] = {"sm_80",  "sm_86",      "sm_89",     "sm_90",
+                                          "sm_90a", "compute_80", "compute_90"};
 enum { N_CHIPS = sizeof known_chips / sizeof known_chips[0] };
 
 static bool add_chip(Ctx *ctx, Target *t, const char **list, const char *name)
@@ -27,7 +30,7 @@ static bool add_chip(Ctx *ctx, Target *t, const char **list, const char *name)
     const char *near = str_nearest(name, known_chips, N_CHIPS);
     return diag_error(ctx->diag, (Span){0},
                       "unknown chip '%s'%s%s%s; --arch takes a list of sm_80, sm_86, sm_89, sm_90, "
-                      "sm_90a",
+                      "sm_90a, and of compute_80, compute_90 for later chips",
                       name, near != NULL ? ", did you mean '" : "", near != NULL ? near : "",
                       near != NULL ? "'?" : "");
 }
@@ -56,11 +59,17 @@ static void set_tiles(Target *t)
     }
     t->whole_tiles = true;
     t->pair_heads = true;
+    t->norm_prologue = stream_normalises;
+}
+
+const char *target_code_suffix(const char *arch)
+{
+    return strncmp(arch, "compute_", 8) == 0 ? "ptx" : "cubin";
 }
 
 const Target *target_cuda(Ctx *ctx, const char *chips)
 {
-    const char *list = chips != NULL ? chips : "sm_80,sm_90a";
+    const char *list = chips != NULL ? chips : "sm_80,sm_90a,compute_90";
     Target *t = ARENA_NEW(ctx->arena, Target);
     Isa *isa = ARENA_NEW(ctx->arena, Isa);
     t->name = "cuda";

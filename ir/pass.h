@@ -33,7 +33,8 @@ typedef struct PassEnv {
     int64_t kv_len;        /* context assumed by costs */
     Layout tile[DT_COUNT]; /* target's weight layout by dtype; rows = 0: none */
     bool whole_tiles;      /* only matrices whose columns are whole tiles */
-    bool norm_prologue;    /* decode matmuls can normalise x themselves */
+    /* NULL, or: can the target's kernel of this decode matmul normalise x itself? */
+    bool (*norm_prologue)(const Func *f, const Op *op);
     bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together `block` apart */
     int block;             /* target's interleave block (= tile rows) */
     Ledger *ledger;        /* may be NULL */

@@ -21,17 +21,14 @@ static int gain_slot(const Op *op)
     return op->kind == OP_MATMUL ? (int)MATMUL_NORM_GAIN : (int)QKV_NORM_GAIN;
 }
 
-/* The target's decode matmul takes it: bf16 rows, weights that layout will tile. */
+/* The target's decode matmul takes it. */
 static bool can_normalise(const Func *f, const Op *op, const PassEnv *env)
 {
     if (!is_matmul(op) || op->a.norm_eps > 0 || op->in[gain_slot(op) - 1] != 0) {
         return false;
     }
-    const Value *w = &f->value[op->in[MATMUL_W]];
-    Layout tile = env->tile[w->type->dtype];
     bool heads = op->kind == OP_MATMUL || pass_pairs_heads(f, op, env);
-    return heads && w->constant && f->value[op->in[MATMUL_X]].type->dtype == DT_BF16 &&
-           tile.rows > 0 && w->type->dim[1] % tile.cols == 0;
+    return heads && env->norm_prologue(f, op);
 }
 
 static const Op *definition(const Func *f, ValueId v)
@@ -160,7 +157,7 @@ static bool normalise(Func *f, OpId id, PassEnv *env)
 int pass_norm_prologue(Func *f, PassEnv *env)
 {
     int changes = 0;
-    if (!env->norm_prologue || f->module->phase != PHASE_DECODE) {
+    if (env->norm_prologue == NULL || f->module->phase != PHASE_DECODE) {
         return 0;
     }
     uint32_t n_ops = f->n_ops; /* by number: what is taken leaves the order */

@@ -12,6 +12,22 @@
 typedef uint64_t CuPointer;
 typedef struct CuObject *CuHandle; /* context, module, function, stream, graph, event */
 
+/* CUlaunchConfig, CUlaunchAttribute */
+typedef struct CuLaunchAttribute {
+    int id, pad;
+    union {
+        int flag;
+        char bytes[64];
+    } value;
+} CuLaunchAttribute;
+
+typedef struct CuLaunchConfig {
+    unsigned gx, gy, gz, bx, by, bz, shared;
+    CuHandle stream;
+    CuLaunchAttribute *attributes;
+    unsigned n_attributes;
+} CuLaunchConfig;
+
 /* name, parameters; every function returns 0 or an error */
 #define CUDA_FUNCTIONS(X)                                                                          \
     X(init, "cuInit", (unsigned flags))                                                            \
@@ -49,11 +65,16 @@ typedef struct CuObject *CuHandle; /* context, module, function, stream, graph, 
     X(graph_free, "cuGraphExecDestroy", (CuHandle executable))                                     \
     X(event_create, "cuEventCreate", (CuHandle * event, unsigned flags))                           \
     X(event_record, "cuEventRecord", (CuHandle event, CuHandle stream))                            \
+    X(event_mark, "cuEventRecordWithFlags", (CuHandle event, CuHandle stream, unsigned flags))     \
+    X(event_elapsed, "cuEventElapsedTime", (float *ms, CuHandle from, CuHandle to))                \
     X(event_wait, "cuEventSynchronize", (CuHandle event))                                          \
     X(event_destroy, "cuEventDestroy_v2", (CuHandle event))                                        \
-    X(launch, "cuLaunchKernel",                                                                    \
-      (CuHandle function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,         \
-       unsigned bz, unsigned shared, CuHandle stream, void **arg, void **extra))                   \
+    X(launch, "cuLaunchKernelEx",                                                                  \
+      (const CuLaunchConfig *config, CuHandle function, void **arg, void **extra))                 \
+    X(tensor_map, "cuTensorMapEncodeTiled",                                                        \
+      (void *map, int type, uint32_t rank, void *address, const uint64_t *extent,                  \
+       const uint64_t *stride, const uint32_t *box, const uint32_t *every, int interleave,         \
+       int swizzle, int promotion, int fill))                                                      \
     X(error_name, "cuGetErrorName", (int error, const char **name))                                \
     X(error_text, "cuGetErrorString", (int error, const char **text))
 

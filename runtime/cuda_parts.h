@@ -3,20 +3,43 @@
  *   cuda.c          driver -> device -> context -> kernels, stream
  *   cuda_module.c   machine code for the chip, inside the program or compiled now
  *   cuda_memory.c   memory of the device, weights through pinned buffers
- *   cuda_step.c     one step: launches, graphs, results back */
+ *   cuda_step.c     one step: launches, graphs, results back
+ *   cuda_draw.c     steps that draw their own next ids
+ *   cuda_profile.c  time of each kernel */
 #ifndef SINTER_CUDA_PARTS_H
 #define SINTER_CUDA_PARTS_H
 
 #include "cuda.h"
 #include "cuda_driver.h"
 
-enum { GPU_MAX_GRAPHS = SINTER_MAX_BATCH };
+enum { GPU_MAX_GRAPHS = 2 * SINTER_MAX_BATCH };
 
 /* A step's kernels as they were recorded at its first run. */
 typedef struct Graph {
     const SinterEntry *entry;
+    int draws; /* ends with the next ids */
     CuHandle executable;
 } Graph;
+
+/* Steps that draw their own next ids. */
+typedef struct GpuDraw {
+    CuPointer state, work; /* SinterSample [SINTER_MAX_BATCH]; sample_work bytes each */
+    SinterSample *pinned;  /* state as the host writes it */
+    int32_t *ring;         /* [SINTER_RING, SINTER_MAX_BATCH], host memory that the GPU writes */
+    CuHandle drawn[SINTER_RING];
+    const SinterEntry *entry;
+    SinterRun run; /* as the device sees it */
+    uint64_t *profile;
+    int rows, sent, taken; /* steps */
+} GpuDraw;
+
+/* Events between the kernels of a profiled step: step[i] ran between mark[i - 1] and mark[i]. */
+typedef struct GpuProfile {
+    CuHandle *mark;
+    int *step;
+    int n, room;
+    int recording; /* marks become part of a graph */
+} GpuProfile;
 
 struct SinterGpu {
     CudaDriver d;
@@ -26,13 +49,18 @@ struct SinterGpu {
     CuHandle *module; /* [n_modules] kernel i is in module i % n_modules */
     int n_modules;
     CuHandle *kernel;
-    int *shared; /* [kernels] dynamic shared memory that was asked for */
+    int *shared; /* [kernels] dynamic shared memory that was asked for, plus 1 */
+    int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
+    int turn;                   /* of stream kernels: every second one fills a multiprocessor */
     CuPointer weights, scratch, logits, control, input;
     uint8_t *pinned; /* control as the host writes it */
     size_t control_bytes, input_bytes;
     int rows_max;
     Graph graph[GPU_MAX_GRAPHS];
     int n_graphs;
+    Graph profiled;
+    GpuDraw draw;
+    GpuProfile profile;
     int error; /* the first one of a step */
     const char *failed;
     char words[192], code[96]; /* the device; where its machine code came from */
@@ -45,5 +73,24 @@ SinterStatus gpu_load_kernels(SinterGpu *g, Message *m);
 void gpu_unload_kernels(SinterGpu *g);
 /* cuda_memory.c: zeroed memory, freed by d.release; 0 with a message. */
 CuPointer gpu_device_alloc(SinterGpu *g, size_t bytes, const char *what, Message *m);
+
+/* cuda_step.c: keeps the first error of a step, and what it happened to. */
+void gpu_note(SinterGpu *g, int error, const char *doing);
+/* The run as the step's functions see it: device pointers. */
+SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
+/* Tokens, positions and caches to the device. */
+void gpu_send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
+/* Enqueues a step, by its graph when it is one of decode; draws: and the draw behind it. */
+void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws);
+
+/* cuda_draw.c */
+void gpu_enqueue_draw(SinterGpu *g, const SinterRun *run);
+void gpu_draw_close(SinterGpu *g);
+
+/* cuda_profile.c: the first event of a step, nothing when run->profile is NULL; graph: the step is
+ * being recorded. Then, when the step has run, what each kernel took, in ns. */
+void gpu_profile_begin(SinterGpu *g, const SinterRun *run, int graph);
+void gpu_profile_add(SinterGpu *g, uint64_t *ns);
+void gpu_profile_close(SinterGpu *g);
 
 #endif

@@ -8,7 +8,8 @@
 
 #include "cuda_parts.h"
 
-enum { FUNCTION_SHARED = 8, CAPTURE_RELAXED = 2 };
+enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9, CAPTURE_RELAXED = 2 };
+enum { ATTRIBUTE_MULTIPROCESSORS = 16, ATTRIBUTE_MAJOR = 75, LAUNCH_PROGRAMMATIC = 6 };
 
 /* What a step reads besides weights, caches and activations. */
 typedef struct Control {
@@ -16,7 +17,7 @@ typedef struct Control {
     uint64_t *kv;          /* [SINTER_MAX_BATCH] device pointers */
 } Control;
 
-static void note(SinterGpu *g, int error, const char *doing)
+void gpu_note(SinterGpu *g, int error, const char *doing)
 {
     if (error && !g->error) {
         g->error = error;
@@ -24,11 +25,23 @@ static void note(SinterGpu *g, int error, const char *doing)
     }
 }
 
+static SinterStatus read_facts(SinterGpu *g, Message *m)
+{
+    int major = 0;
+    int error = g->d.device_attribute(&g->multiprocessors, ATTRIBUTE_MULTIPROCESSORS, g->device);
+    if (!error)
+        error = g->d.device_attribute(&major, ATTRIBUTE_MAJOR, g->device);
+    g->early = major >= 9;
+    return error ? gpu_error(g, error, "does not say how large it is", m) : SINTER_OK;
+}
+
 SinterStatus gpu_make_buffers(SinterGpu *g, int rows_max, int logit_rows, size_t input_bytes,
                               Message *m)
 {
     const SinterModel *model = g->model;
     size_t vocab = (size_t)model->vocab;
+    if (read_facts(g, m))
+        return SINTER_ENVIRONMENT;
     g->rows_max = rows_max;
     g->input_bytes = input_bytes;
     g->control_bytes = (size_t)SINTER_MAX_BATCH * 8 + 8 * (size_t)rows_max;
@@ -53,7 +66,12 @@ static Control control_in(uint8_t *base, int rows_max)
     return c;
 }
 
-static void send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *host)
+static int is_decode(const SinterGpu *g, const SinterEntry *e)
+{
+    return e != &g->model->prefill;
+}
+
+void gpu_send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *host)
 {
     Control c = control_in(g->pinned, g->rows_max);
     size_t rows = (size_t)e->rows;
@@ -61,15 +79,16 @@ static void send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *ho
     memcpy(c.pos, host->pos, rows * sizeof *c.pos);
     for (int i = 0; i < SINTER_MAX_BATCH; i++)
         c.kv[i] = (uint64_t)(uintptr_t)host->kv[i];
-    note(g, g->d.to_device(g->control, g->pinned, g->control_bytes, g->stream), "tokens");
+    gpu_note(g, g->d.to_device(g->control, g->pinned, g->control_bytes, g->stream), "tokens");
     if (g->input)
-        note(g, g->d.to_device(g->input, host->input, g->input_bytes, g->stream), "activations");
+        gpu_note(g, g->d.to_device(g->input, host->input, g->input_bytes, g->stream), "activations");
 }
 
-/* The run as the step's functions see it: device pointers. */
-static SinterRun device_run(SinterGpu *g, const SinterRun *host)
+SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *host)
 {
     SinterRun run = *host;
+    if (is_decode(g, e))
+        run.rows = e->rows; /* a graph runs all rows; unused ones are marked by their position */
     Control c = control_in((uint8_t *)(uintptr_t)g->control, g->rows_max);
     run.weights = (const uint8_t *)(uintptr_t)g->weights;
     run.scratch = (uint8_t *)(uintptr_t)g->scratch;
@@ -82,89 +101,140 @@ static SinterRun device_run(SinterGpu *g, const SinterRun *host)
     return run;
 }
 
+/* Before a kernel's first launch, and when it wants more dynamic shared memory than before. All
+ * kernels want a multiprocessor set up for as much shared memory as it can have: one that is set up
+ * for less takes no block of the next kernel before it is idle. */
+static void prepare(SinterGpu *g, int kernel, int shared)
+{
+    const char *name = g->model->gpu->kernels[kernel];
+    int asked = shared + 1; /* 0: not launched yet */
+    if (asked <= g->shared[kernel])
+        return;
+    if (!g->shared[kernel])
+        gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_CARVEOUT, 100), name);
+    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, shared), name);
+    g->shared[kernel] = asked;
+}
+
+/* A block on every multiprocessor. Every second stream kernel asks for more than half of the shared
+ * memory, so that two blocks of one kernel never gather on one multiprocessor while others idle:
+ * docs/decode-notes.md, "Rules for a chain with programmatic launch". */
+static void spread(SinterGpu *g, SinterGrid *grid)
+{
+    enum { LEAST_GRID = 64, MORE_THAN_HALF = 116 << 10 };
+    grid->x = g->multiprocessors > LEAST_GRID ? g->multiprocessors : LEAST_GRID;
+    if (g->early && g->turn && grid->shared < MORE_THAN_HALF)
+        grid->shared = MORE_THAN_HALF;
+    g->turn = !g->turn;
+}
+
 void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg)
 {
-    if (grid.shared > g->shared[kernel]) {
-        note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, grid.shared),
-             g->model->gpu->kernels[kernel]);
-        g->shared[kernel] = grid.shared;
-    }
-    note(g,
-         g->d.launch(g->kernel[kernel], (unsigned)grid.x, (unsigned)grid.y, 1, (unsigned)grid.block,
-                     1, 1, (unsigned)grid.shared, g->stream, arg, NULL),
-         g->model->gpu->kernels[kernel]);
+    CuLaunchAttribute programmatic = {.id = LAUNCH_PROGRAMMATIC, .value.flag = 1};
+    if (grid.when == SINTER_STREAM)
+        spread(g, &grid);
+    prepare(g, kernel, grid.shared);
+    CuLaunchConfig config = {
+        .gx = (unsigned)grid.x,
+        .gy = (unsigned)grid.y,
+        .gz = 1,
+        .bx = (unsigned)grid.block,
+        .by = 1,
+        .bz = 1,
+        .shared = (unsigned)grid.shared,
+        .stream = g->stream,
+        .attributes = &programmatic,
+        .n_attributes = g->early && grid.when != SINTER_AFTER,
+    };
+    gpu_note(g, g->d.launch(&config, g->kernel[kernel], arg, NULL), g->model->gpu->kernels[kernel]);
 }
 
 void sinter_gpu_copy(SinterGpu *g, void *to, const void *from, size_t bytes)
 {
-    note(g, g->d.on_device((CuPointer)(uintptr_t)to, (CuPointer)(uintptr_t)from, bytes, g->stream),
+    gpu_note(g, g->d.on_device((CuPointer)(uintptr_t)to, (CuPointer)(uintptr_t)from, bytes, g->stream),
          "copy");
 }
 
 void sinter_gpu_wait(SinterGpu *g)
 {
-    note(g, g->d.stream_wait(g->stream), "kernel");
+    gpu_note(g, g->d.stream_wait(g->stream), "kernel");
 }
 
-static Graph *find_graph(SinterGpu *g, const SinterEntry *e)
+/* The entry's kernels, one after the other; then, if wanted, the draw of the next ids. */
+static void enqueue(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
+{
+    e->fn(run, 0);
+    if (draws)
+        gpu_enqueue_draw(g, run);
+}
+
+static CuHandle record_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
+{
+    CuHandle graph = NULL, executable = NULL;
+    gpu_note(g, g->d.capture_begin(g->stream, CAPTURE_RELAXED), "graph");
+    if (!g->error) {
+        gpu_profile_begin(g, run, 1);
+        enqueue(g, e, run, draws);
+    }
+    int error = g->d.capture_end(g->stream, &graph);
+    gpu_note(g, error, "graph");
+    if (!g->error)
+        gpu_note(g, g->d.graph_make(&executable, graph, 0), "graph");
+    if (graph)
+        g->d.graph_destroy(graph);
+    return executable;
+}
+
+static Graph *find_graph(SinterGpu *g, const SinterEntry *e, int draws)
 {
     for (int i = 0; i < g->n_graphs; i++)
-        if (g->graph[i].entry == e)
+        if (g->graph[i].entry == e && g->graph[i].draws == draws)
             return &g->graph[i];
     return NULL;
 }
 
-/* Records the entry's step; NULL when that fails. */
-static Graph *make_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run)
+/* The entry's graph, recorded when it is new; NULL when that fails. A profiled step is a graph with
+ * events between its kernels, which only the last one has. */
+static Graph *get_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
 {
-    CuHandle graph = NULL;
-    Graph made = {.entry = e};
-    note(g, g->d.capture_begin(g->stream, CAPTURE_RELAXED), "graph");
-    if (!g->error)
-        e->fn(run, 0);
-    int error = g->d.capture_end(g->stream, &graph);
-    note(g, error, "graph");
-    if (!g->error)
-        note(g, g->d.graph_make(&made.executable, graph, 0), "graph");
-    if (graph)
-        g->d.graph_destroy(graph);
-    if (g->error)
+    Graph *have = run->profile ? &g->profiled : find_graph(g, e, draws);
+    if (have && have->entry == e && have->draws == draws)
+        return have;
+    Graph made = {.entry = e, .draws = draws, .executable = record_graph(g, e, run, draws)};
+    if (!made.executable)
         return NULL;
-    g->graph[g->n_graphs++] = made;
-    return &g->graph[g->n_graphs - 1];
+    if (run->profile && g->profiled.executable)
+        g->d.graph_free(g->profiled.executable);
+    have = run->profile ? &g->profiled : &g->graph[g->n_graphs++];
+    *have = made;
+    return have;
 }
 
-static int is_decode(const SinterGpu *g, const SinterEntry *e)
+void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
 {
-    return e != &g->model->prefill;
-}
-
-static void run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run)
-{
-    if (!is_decode(g, e) || run->profile || g->n_graphs == GPU_MAX_GRAPHS) {
-        e->fn(run, 0);
+    if (!is_decode(g, e)) {
+        gpu_profile_begin(g, run, 0);
+        enqueue(g, e, run, draws);
         return;
     }
-    Graph *graph = find_graph(g, e);
-    if (!graph)
-        graph = make_graph(g, e, run);
+    Graph *graph = get_graph(g, e, run, draws);
     if (graph)
-        note(g, g->d.graph_launch(graph->executable, g->stream), "graph");
+        gpu_note(g, g->d.graph_launch(graph->executable, g->stream), "graph");
 }
 
 SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host, int logit_rows,
                       Message *m)
 {
-    SinterRun run = device_run(g, host);
-    if (is_decode(g, e))
-        run.rows = e->rows; /* a graph runs all rows; unused ones are marked by their position */
-    send_control(g, e, host);
+    SinterRun run = gpu_device_run(g, e, host);
+    gpu_send_control(g, e, host);
     if (!g->error)
-        run_kernels(g, e, &run);
+        gpu_run_kernels(g, e, &run, 0);
     size_t bytes = (size_t)logit_rows * (size_t)g->model->vocab * sizeof(float);
     if (!g->error && bytes)
-        note(g, g->d.to_host(host->logits, g->logits, bytes, g->stream), "logits");
+        gpu_note(g, g->d.to_host(host->logits, g->logits, bytes, g->stream), "logits");
     if (!g->error)
         sinter_gpu_wait(g);
+    if (!g->error && host->profile)
+        gpu_profile_add(g, host->profile);
     return g->error ? gpu_error(g, g->error, g->failed, m) : SINTER_OK;
 }

@@ -30,7 +30,7 @@ typedef struct SinterRun {
     int threads;
     SinterBarrier *barrier;
     const float *input; /* models without @embed: activations in, [rows, d_model] */
-    uint64_t *profile;  /* NULL, or ns per model->steps[i], added by thread 0 */
+    uint64_t *profile;  /* NULL, or ns per model->steps[i], added by thread 0; then of draws */
     /* GPU targets: every pointer above is to the GPU's memory, and kv lies there as a table. */
     SinterGpu *gpu;
     uint8_t *const *kv_table;
@@ -105,16 +105,38 @@ typedef struct SinterGpuProgram {
     SinterRandomFn random;
 } SinterGpuProgram;
 
+/* When a kernel begins. EARLY and STREAM kernels may begin before the one in front has ended, where
+ * the chip can (programmatic dependent launch): they wait for its results themselves. */
+enum SinterLaunch {
+    SINTER_AFTER,
+    SINTER_EARLY,
+    SINTER_STREAM, /* one block on every multiprocessor (64 at least) */
+};
+
 /* Blocks in two directions, threads of a block, bytes of dynamic shared memory. */
 typedef struct SinterGrid {
-    int x, y, block, shared;
+    int x, y, block, shared, when;
 } SinterGrid;
 
 /* Called by steps: enqueue on the step's stream. The first error is kept and ends the step. */
 void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg);
+/* A matmul of many tokens with kernels for sm_90a: x [rows, columns] of 16-bit elements, w tiles of
+ * 16 rows x 64 bytes. */
+typedef struct SinterGemm {
+    int kernel[3]; /* for tiles of 64, 128 and 256 tokens */
+    const void *x, *w;
+    int rows, columns, x_stride, w_rows, w_bits;
+    int shared; /* bytes of dynamic shared memory */
+} SinterGemm;
+
+/* arg: places for two tensor maps, then the parameters. 0: these kernels are not in the machine
+ * code that was loaded. */
+int sinter_gpu_gemm(SinterGpu *g, const SinterGemm *m, void **arg);
 void sinter_gpu_copy(SinterGpu *g, void *to, const void *from, size_t bytes);
-/* Until all that was enqueued has run: only for profiles. */
+/* Until all that was enqueued has run. */
 void sinter_gpu_wait(SinterGpu *g);
+/* The time since the last lap was spent on model->steps[step]. */
+void sinter_gpu_lap(SinterGpu *g, int step);
 
 typedef struct SinterModel {
     const char *name, *target; /* "tinytales", "c avx512" */

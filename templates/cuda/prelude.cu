@@ -202,7 +202,7 @@ __device__ inline void floats_of_f16x8(float *f, uint4 raw)
 }
 
 //% end
-//% if used("Float8")
+//% if used("Float8") || used("load_fresh32")
 struct Float8 {
     float4 a, b;
 };
@@ -281,16 +281,6 @@ __device__ inline int dot_u4x8(uint32_t w, uint2 x, int zero)
 }
 
 //% end
-//% if used("dependency_wait")
-/* What earlier kernels wrote may be read from here on. Every kernel that starts early waits. */
-__device__ inline void dependency_wait(void)
-{
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
-
-//% end
 //% if used("bf16_pair")
 /* Two floats as bf16, the first in the low half. */
 __device__ inline uint32_t bf16_pair(float low, float high)
@@ -340,6 +330,193 @@ __device__ inline void mma_bf16(float *c, uint4 a, uint32_t b0, uint32_t b1)
         "{%8, %9}, {%0, %1, %2, %3};"
         : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
         : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+//% end
+//% if used("mma_f16")
+/* The same in f16. */
+__device__ inline void mma_f16(float *c, uint4 a, uint32_t b0, uint32_t b1)
+{
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+//% end
+//% if used("f16_pair")
+/* Two floats as f16, the first in the low half. */
+__device__ inline uint32_t f16_pair(float low, float high)
+{
+    uint32_t pair;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
+//% end
+//% if used("dependents_launch")
+/* The next kernel of the chain may start (programmatic dependent launch, sm_90 and later). */
+__device__ inline void dependents_launch(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+//% end
+//% if used("dependency_wait")
+/* What earlier kernels wrote may be read from here on. Every kernel that starts early waits. */
+__device__ inline void dependency_wait(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+//% end
+//% if used("load_fresh16")
+/* 16 bytes past L1, where a line may be older than the kernel in front. */
+__device__ inline uint4 load_fresh16(const void *p)
+{
+    uint4 v;
+    asm volatile("ld.global.cg.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p)
+                 : "memory");
+    return v;
+}
+
+//% end
+//% if used("load_fresh32")
+__device__ inline Float8 load_fresh32(const float *p)
+{
+    Float8 v;
+    asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v.a.x), "=f"(v.a.y), "=f"(v.a.z), "=f"(v.a.w)
+                 : "l"(p)
+                 : "memory");
+    asm volatile("ld.global.cg.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(v.b.x), "=f"(v.b.y), "=f"(v.b.z), "=f"(v.b.w)
+                 : "l"(p + 4)
+                 : "memory");
+    return v;
+}
+
+//% end
+//% if used("commit_copies")
+__device__ inline void commit_copies(void)
+{
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+//% end
+//% if used("wait_copies_but")
+/* All groups of copies but the last LEFT are there. */
+template <int LEFT> __device__ inline void wait_copies_but(void)
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(LEFT) : "memory");
+}
+
+//% end
+//% if used("opaque")
+/* A constant that the compiler keeps in a register: and_or has room for one other. */
+__device__ inline uint32_t opaque(uint32_t value)
+{
+    uint32_t r;
+    asm volatile("mov.u32 %0, %1;" : "=r"(r) : "r"(value));
+    return r;
+}
+
+//% end
+//% if used("and_or") || used("bf16_of_i8x8") || used("bf16_of_u4x8")
+__device__ inline uint32_t and_or(uint32_t a, uint32_t mask, uint32_t bits)
+{
+    uint32_t r;
+    asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(r) : "r"(a), "r"(mask), "r"(bits));
+    return r;
+}
+
+//% end
+//% if used("bf16_of_i8x8") || used("bf16x8_sub")
+/* a - b on two bf16. */
+__device__ inline uint32_t bf16_sub(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    asm("{ .reg .b32 one; mov.b32 one, 0xbf80bf80; fma.rn.bf16x2 %0, %2, one, %1; }"
+        : "=r"(r)
+        : "r"(a), "r"(b));
+    return r;
+}
+
+//% end
+//% if used("bf16x8_sub")
+__device__ inline uint4 bf16x8_sub(uint4 a, uint32_t b)
+{
+    return make_uint4(bf16_sub(a.x, b), bf16_sub(a.y, b), bf16_sub(a.z, b), bf16_sub(a.w, b));
+}
+
+//% end
+//% if used("bf16x8_mul")
+/* a * b on two bf16: plus minus zero. */
+__device__ inline uint32_t bf16_mul(uint32_t a, uint32_t b)
+{
+    uint32_t r;
+    asm("{ .reg .b32 none; mov.b32 none, 0x80008000; fma.rn.bf16x2 %0, %1, %2, none; }"
+        : "=r"(r)
+        : "r"(a), "r"(b));
+    return r;
+}
+
+__device__ inline uint4 bf16x8_mul(uint4 a, uint32_t b)
+{
+    return make_uint4(bf16_mul(a.x, b), bf16_mul(a.y, b), bf16_mul(a.z, b), bf16_mul(a.w, b));
+}
+
+//% end
+//% if used("word")
+/* i is a constant once loops are unrolled. */
+__device__ inline uint32_t word(uint4 v, int i)
+{
+    return i == 0 ? v.x : i == 1 ? v.y : i == 2 ? v.z : v.w;
+}
+
+//% end
+//% if used("bf16_of_i8x8")
+/* Eight codes as bf16, in the order 0 2, 1 3, 4 6, 5 7: a code of sign s and low bits b is
+ * (128 + b) - (128 + 128 s), and both are bf16 with the exponent of 128. */
+__device__ inline uint4 bf16_of_i8x8(uint32_t first, uint32_t second, uint32_t exponent)
+{
+    const uint32_t word[4] = {first, first >> 8, second, second >> 8};
+    uint32_t p[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        p[i] =
+            bf16_sub(and_or(word[i], 0x007f007f, exponent), and_or(word[i], 0x00800080, exponent));
+    }
+    return make_uint4(p[0], p[1], p[2], p[3]);
+}
+
+//% end
+//% if used("bf16_of_u4x8")
+/* 128 + code as bf16, in the order 0 4, 1 5, 2 6, 3 7. */
+__device__ inline uint4 bf16_of_u4x8(uint32_t word, uint32_t exponent)
+{
+    return make_uint4(and_or(word, 0x000f000f, exponent), and_or(word >> 4, 0x000f000f, exponent),
+                      and_or(word >> 8, 0x000f000f, exponent),
+                      and_or(word >> 12, 0x000f000f, exponent));
+}
+
+//% end
+//% if used("sum_of_bf16")
+__device__ inline float sum_of_bf16(uint4 v)
+{
+    const uint32_t pair[4] = {v.x, v.y, v.z, v.w};
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        sum += __uint_as_float(pair[i] << 16) + __uint_as_float(pair[i] & 0xffff0000);
+    }
+    return sum;
 }
 
 //% end

@@ -108,7 +108,7 @@ refused "not a driver" 2 env SINTER_LIBCUDA=libm.so.6 "$tt" -p Once -n 2 -- "has
 for call in cuInit cuDeviceGet cuDeviceGetAttribute cuDevicePrimaryCtxRetain cuModuleLoadData \
     cuModuleGetFunction cuMemAlloc_v2 cuMemAllocHost_v2 cuMemcpyHtoDAsync_v2 cuStreamCreate \
     cuStreamSynchronize cuStreamBeginCapture_v2 cuGraphInstantiateWithFlags cuGraphLaunch \
-    cuLaunchKernel cuMemcpyDtoHAsync_v2; do
+    cuLaunchKernelEx cuMemcpyDtoHAsync_v2; do
     refused "$call fails" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CUDA=$call "$tt" -p "Once upon" \
         -n 4 -- "CUDA_ERROR_FAKE"
 done

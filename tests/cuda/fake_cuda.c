@@ -49,7 +49,7 @@ int cuDeviceGetAttribute(int *v, int a, int d)
 {
     (void)d;
     long chip = number("FAKE_CHIP", 90);
-    *v = (int)(a == 75 ? chip / 10 : chip % 10);
+    *v = (int)(a == 75 ? chip / 10 : a == 76 ? chip % 10 : 64); /* 16: multiprocessors */
     return fails("cuDeviceGetAttribute", 1);
 }
 int cuDevicePrimaryCtxRetain(void **c, int d)
@@ -209,6 +209,20 @@ int cuEventRecord(void *e, void *s)
     (void)s;
     return 0;
 }
+int cuEventRecordWithFlags(void *e, void *s, unsigned f)
+{
+    (void)e;
+    (void)s;
+    (void)f;
+    return 0;
+}
+int cuEventElapsedTime(float *ms, void *a, void *b)
+{
+    (void)a;
+    (void)b;
+    *ms = 0.5f;
+    return fails("cuEventElapsedTime", 700);
+}
 int cuEventSynchronize(void *e)
 {
     (void)e;
@@ -219,12 +233,10 @@ int cuEventDestroy_v2(void *e)
     (void)e;
     return 0;
 }
-int cuLaunchKernel(void *f, unsigned a, unsigned b, unsigned c, unsigned d, unsigned e, unsigned g,
-                   unsigned h, void *s, void **arg, void **extra)
+int cuLaunchKernelEx(const void *config, void *f, void **arg, void **extra)
 {
-    (void)f, (void)a, (void)b, (void)c, (void)d, (void)e, (void)g, (void)h, (void)s, (void)arg;
-    (void)extra;
-    return fails("cuLaunchKernel", 701);
+    (void)config, (void)f, (void)arg, (void)extra;
+    return fails("cuLaunchKernelEx", 701);
 }
 int cuGetErrorName(int e, const char **s)
 {

@@ -1,0 +1,65 @@
+/* emit_stream.c - the variables of templates/cuda/matmul_stream.cu. */
+#include "codegen/emit_parts.h"
+
+#include "codegen/stream.h"
+#include "ir/slots.h"
+
+static void set_int(KernelText *k, const char *name, int64_t i)
+{
+    tmpl_set_int(&k->env, name, i);
+}
+
+static void set_shape(KernelText *k, const StreamShape *s)
+{
+    set_int(k, "TOKENS", s->tokens);
+    set_int(k, "BITS", s->bits);
+    set_int(k, "WARPS", STREAM_WARPS);
+    set_int(k, "TILES", s->tiles);
+    set_int(k, "CHUNK", s->chunk);
+    set_int(k, "SLOTS", s->slots);
+    set_int(k, "ROUND", s->round);
+    set_int(k, "PARTS", s->parts);
+    set_int(k, "GROUPS_IN_BLOCK", s->groups_in_block);
+    set_int(k, "BLOCK_BYTES", s->block_bytes);
+    set_int(k, "SQUARES_AT", s->squares_at);
+    set_int(k, "START_AT", s->start_at);
+    set_int(k, "SHARED", s->shared);
+    tmpl_set_bool(&k->env, "scaled", s->groups_in_block > 0);
+    tmpl_set_bool(&k->env, "fast_groups", s->fast_groups);
+}
+
+/* How eight numbers of a dtype are loaded: "uint4", "load_bf16x8", "floats_of_bf16x8". */
+static void set_gain(KernelText *k)
+{
+    const KernelParam *gain = emit_find_param(k, "norm_gain");
+    if (gain == NULL) {
+        return;
+    }
+    Arena *a = k->emit->ctx->arena;
+    const char *type = dtype_name(gain->stored);
+    tmpl_set_string(&k->env, "gain_octet", gain->stored == DT_F32 ? "Float8" : "uint4");
+    tmpl_set_string(&k->env, "load_gain", arena_printf(a, "load_%sx8", type));
+    tmpl_set_string(&k->env, "gain_floats", arena_printf(a, "floats_of_%sx8", type));
+}
+
+void emit_stream_variables(KernelText *k)
+{
+    const Op *op = k->op;
+    StreamShape s = stream_shape(k->pf->func, op, k->phase->module->tokens);
+    const KernelParam *x = emit_find_param(k, "x");
+    bool f16 = emit_find_param(k, "w")->stored == DT_F16;
+    Arena *a = k->emit->ctx->arena;
+    set_shape(k, &s);
+    set_gain(k);
+    set_int(k, "ZERO", op->a.zero);
+    set_int(k, "GROUP", op->a.group);
+    set_int(k, "WAYS", op->a.interleave > 0 ? 2 : 1);
+    tmpl_set_bool(&k->env, "has_norm", op->a.norm_eps > 0);
+    tmpl_set_string(&k->env, "norm_eps", emit_f32(k->emit->ctx, op->a.norm_eps));
+    tmpl_set_string(&k->env, "x_bytes", x->stored == DT_F32 ? "32" : "16");
+    tmpl_set_string(&k->env, "x_floats", arena_printf(a, "floats_of_%sx8", dtype_name(x->stored)));
+    tmpl_set_string(&k->env, "pair", f16 ? "f16_pair" : "bf16_pair");
+    tmpl_set_string(&k->env, "mma", f16 ? "mma_f16" : "mma_bf16");
+    tmpl_set_string(&k->env, "block_sum", s.fast_groups ? "group" : "sum");
+    tmpl_set_string(&k->env, "finish", op->kind == OP_MATMUL_QKV ? "stream_heads" : "stream_store");
+}

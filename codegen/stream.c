@@ -1,0 +1,147 @@
+/* stream.c - the decode matmul of GPUs: what it takes, and how it divides shared memory.
+ *
+ * Two of its blocks share a multiprocessor while one ends and the next begins: what one asks for
+ * stays below SHARED_BYTES, so that the other, padded beyond half of the memory, and an attention
+ * block fit beside it (docs/decode-notes.md, "Rules for a chain with programmatic launch"). It is
+ * also what chips with 100 KiB have. */
+#include "codegen/stream.h"
+
+#include "ir/slots.h"
+
+enum { ROWS = 16, BLOCK_BITS = 512, LEAST_GRID = 64, MOST_SLOTS = 8 };
+enum { SHARED_BYTES = 96 << 10, LARGE_BYTES = 112 << 10 }; /* large: where a ring would be small */
+enum { X_BYTES = 40 << 10, HELD_BYTES = 16 << 10, MOST_FIXED = 60 << 10 };
+
+static const Type *type_of(const Func *f, const Op *op, int slot)
+{
+    return op->in[slot] == 0 ? NULL : f->value[op->in[slot]].type;
+}
+
+static int scale_slot(const Op *op)
+{
+    return op->kind == OP_MATMUL_QKV ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
+}
+
+/* ---- what it takes --------------------------------------------------------------------------- */
+
+static bool takes_dtypes(const Type *x, const Type *w)
+{
+    bool codes = w->dtype == DT_I8 || w->dtype == DT_U4;
+    return (x->dtype == DT_BF16 && (codes || w->dtype == DT_BF16)) ||
+           (x->dtype == DT_F16 && w->dtype == DT_F16);
+}
+
+/* A lane's columns, a quarter of a block, are of one group; blocks hold whole groups or lie in one.
+ */
+static bool takes_groups(const Func *f, const Op *op, int64_t block_k)
+{
+    int64_t group = op->a.group;
+    bool scale = op->in[scale_slot(op)] != 0, zeros = op->in[scale_slot(op) + 1] != 0;
+    bool u4 = type_of(f, op, MATMUL_W)->dtype == DT_U4;
+    if (group == 0) {
+        return !scale && !zeros && !u4 && op->a.zero == 0;
+    }
+    return scale && (u4 || (!zeros && op->a.zero == 0)) && group % (block_k / 4) == 0 &&
+           (group % block_k == 0 || block_k % group == 0);
+}
+
+bool stream_takes(const Func *f, const Op *op)
+{
+    if (op->kind != OP_MATMUL && op->kind != OP_MATMUL_QKV) {
+        return false;
+    }
+    const Type *x = type_of(f, op, MATMUL_X), *w = type_of(f, op, MATMUL_W);
+    if (!f->value[op->in[MATMUL_W]].constant || !takes_dtypes(x, w)) {
+        return false;
+    }
+    int64_t block_k = BLOCK_BITS / dtype_bits(w->dtype);
+    return w->dim[1] % block_k == 0 && op->in[scale_slot(op) + 2] == 0 &&
+           takes_groups(f, op, block_k) && (op->a.interleave == 0 || op->a.interleave == ROWS / 2);
+}
+
+bool stream_normalises(const Func *f, const Op *op)
+{
+    return stream_takes(f, op) && stream_fits(f, op, f->module->tokens) &&
+           type_of(f, op, MATMUL_X)->dtype == DT_BF16;
+}
+
+/* ---- shared memory --------------------------------------------------------------------------- */
+
+static int64_t x_bytes(const StreamShape *s, int64_t k)
+{
+    return s->tokens * (k / s->parts * 2 + 64);
+}
+
+static int held_bytes(const StreamShape *s)
+{
+    return s->parts == 1 ? 0
+                         : (int)((s->tiles + LEAST_GRID - 1) / LEAST_GRID) * s->tokens * ROWS * 4;
+}
+
+/* Parts of K, whole blocks each, that leave most of the memory to the ring; sums of all tiles must
+ * be held from part to part, so that with many tiles one part takes less. */
+static int parts_of(StreamShape s, int64_t k)
+{
+    int64_t blocks = k / s.block_k;
+    for (s.parts = 1; s.parts < blocks; s.parts++) {
+        if (blocks % s.parts == 0 && x_bytes(&s, k) <= X_BYTES) {
+            break;
+        }
+    }
+    return held_bytes(&s) <= HELD_BYTES ? s.parts : 1;
+}
+
+static void shape_groups(StreamShape *s, const Op *op)
+{
+    s->zeros = op->in[scale_slot(op) + 1] != 0;
+    if (op->a.group > 0) {
+        s->groups_in_block = op->a.group >= s->block_k ? 1 : s->block_k / (int)op->a.group;
+    }
+    s->fast_groups = s->bits == 4 && op->a.group == s->block_k && !s->zeros;
+    s->block_bytes = BLOCK_BITS / 8 * ROWS + s->groups_in_block * ROWS * (s->zeros ? 5 : 4);
+}
+
+/* Bytes of everything but the ring; sets the places of its parts. */
+static int fixed_bytes(StreamShape *s, int64_t k)
+{
+    int floats = 2 * s->round * STREAM_WARPS * s->tokens * ROWS + held_bytes(s) / 4;
+    s->squares_at = floats;
+    floats += s->tokens * STREAM_WARPS;
+    s->start_at = floats;
+    floats += s->fast_groups ? (int)(k / s->parts / s->block_k) * s->tokens : 0;
+    return (int)x_bytes(s, k) + floats * 4;
+}
+
+/* The largest chunk of which the ring has several. */
+static void shape_ring(StreamShape *s, int64_t blocks, int bytes)
+{
+    for (s->chunk = s->bits == 16 ? 2 : 4;; s->chunk /= 2) {
+        int slots = bytes / (STREAM_WARPS * s->chunk * s->block_bytes);
+        s->slots = slots < MOST_SLOTS ? slots : MOST_SLOTS;
+        if (s->chunk == 1 || (blocks % s->chunk == 0 && s->slots >= (s->chunk > 2 ? 2 : 3))) {
+            return;
+        }
+    }
+}
+
+StreamShape stream_shape(const Func *f, const Op *op, int tokens)
+{
+    const Type *w = type_of(f, op, MATMUL_W);
+    int64_t k = w->dim[1];
+    StreamShape s = {.tokens = tokens, .bits = dtype_bits(w->dtype)};
+    s.block_k = BLOCK_BITS / s.bits;
+    s.tiles = (w->dim[0] + ROWS - 1) / ROWS;
+    s.round = tokens <= 2 ? 4 : tokens <= 4 ? 2 : 1;
+    s.parts = parts_of(s, k);
+    shape_groups(&s, op);
+    int fixed = fixed_bytes(&s, k);
+    int room = (fixed > MOST_FIXED ? LARGE_BYTES : SHARED_BYTES) - fixed;
+    shape_ring(&s, k / s.block_k / s.parts, room);
+    s.shared = fixed + STREAM_WARPS * s.slots * s.chunk * s.block_bytes;
+    return s;
+}
+
+bool stream_fits(const Func *f, const Op *op, int tokens)
+{
+    return stream_shape(f, op, tokens).slots >= 2;
+}
