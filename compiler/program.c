@@ -162,10 +162,10 @@ static bool write_makefile(const Program *p, const char *dir)
         buf_printf(&b, "%s.o: %s.cu\n", name, name);
     }
     for (int i = 0; !p->c->o->jit && i < p->c->target->n_arch; i++) {
-        const char *arch = p->c->target->arch[i];
-        buf_printf(&b, "%s.o: %s.%s.cubin\n%s.%s.cubin: %s.cu\n", name, name, arch, name, arch,
-                   name);
-        buf_printf(&b, "\tnvcc -cubin -arch=%s -O3 --std=c++17 -o $@ $<\n", arch);
+        const char *arch = p->c->target->arch[i], *code = target_code_suffix(arch);
+        buf_printf(&b, "%s.o: %s.%s.%s\n%s.%s.%s: %s.cu\n", name, name, arch, code, name, arch,
+                   code, name);
+        buf_printf(&b, "\tnvcc %s -o $@ $<\n", cubin_nvcc_flags(p->c->ctx->arena, arch));
     }
     buf_puts(&b, "%.o: %.c\n\t$(CC) $(CFLAGS) -Iruntime -c $< -o $@\n\n.PHONY: all clean\n");
     return file_write_again(p->c->ctx->diag, path_join(p->c->ctx->arena, dir, "Makefile"), b.data,

@@ -170,7 +170,7 @@ bool toolchain_filter(Ctx *ctx, const char *program, const char *arg, const char
     return ok;
 }
 
-static void add_words(Ctx *ctx, TextList *argv, const char *words)
+void toolchain_add_words(Ctx *ctx, TextList *argv, const char *words)
 {
     while (words && *words) {
         words += strspn(words, " ");
@@ -212,10 +212,10 @@ static TextList compile_command(Ctx *ctx, const char *cc, const BuildRequest *r,
 {
     TextList argv = {0};
     add(ctx, &argv, cc);
-    add_words(ctx, &argv, TOOLCHAIN_CFLAGS " -I");
+    toolchain_add_words(ctx, &argv, TOOLCHAIN_CFLAGS " -I");
     add(ctx, &argv, path_join(ctx->arena, r->dir, "runtime"));
     if (model_source) {
-        add_words(ctx, &argv, r->cflags);
+        toolchain_add_words(ctx, &argv, r->cflags);
     }
     add(ctx, &argv, "-c");
     add(ctx, &argv, source);
@@ -371,14 +371,15 @@ static bool link_result(Ctx *ctx, const char *cc, const BuildRequest *r, const T
     const char *linked = path_join(ctx->arena, tmp, name);
     TextList argv = {0};
     add(ctx, &argv, cc);
-    add_words(ctx, &argv, shared ? "-shared -s -Wl,--gc-sections -o" : "-s -Wl,--gc-sections -o");
+    toolchain_add_words(ctx, &argv,
+                        shared ? "-shared -s -Wl,--gc-sections -o" : "-s -Wl,--gc-sections -o");
     add(ctx, &argv, linked);
     for (size_t i = 0; i < objects->n; i++) {
         if (!shared || strcmp(path_stem(ctx->arena, objects->data[i]), "main") != 0) {
             add(ctx, &argv, objects->data[i]);
         }
     }
-    add_words(ctx, &argv, TOOLCHAIN_LIBS);
+    toolchain_add_words(ctx, &argv, TOOLCHAIN_LIBS);
     const char *output = "";
     if (!toolchain_run(ctx, &argv, r->verbose, &output)) {
         return explain_failure(ctx, r, output);

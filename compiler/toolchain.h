@@ -20,6 +20,9 @@ char *toolchain_cc(Ctx *ctx, const char *cross);
  * sources in the folder `runtime`. */
 uint64_t toolchain_hash(Ctx *ctx, const char *cc, const char *runtime);
 
+/* The words of "-a b  c", one by one. */
+void toolchain_add_words(Ctx *ctx, TextList *argv, const char *words);
+
 /* A child process. Its stdout and stderr go to a file until toolchain_wait reads them. */
 typedef struct Child {
     int pid, output;

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Which code of a program runs on which chip: machine code where there is some, else PTX, which the
+# driver compiles (fake_cuda.c takes any).
+set -u
+. tests/lib/tap.sh
+
+spec=model_specs/tinytales.yaml
+nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+if [ ! -x "$nvcc" ]; then
+    skip "PTX" "there is no nvcc here"
+    exit 0
+fi
+"${CC:-cc}" -shared -fPIC -o "$work/libcuda.so" tests/cuda/fake_cuda.c || exit 1
+SINTER_LIBCUDA=$work/libcuda.so
+export SINTER_LIBCUDA
+
+check "machine code and PTX in one program" "$SINTER" compile $spec --target cuda \
+    --arch sm_80,sm_90a,compute_80 --batch 1 -o "$work/tt"
+tt=$work/tt/tinytales
+[ -x "$tt" ] || exit 1
+
+uses() # CHIP CODE
+{
+    FAKE_CHIP=$1 "$tt" bench --random 1 -p 4 -n 2 -r 1 >"$work/bench" && grep "$2 inside" "$work/bench"
+}
+check "8.0: its machine code" uses 80 sm_80
+check "8.9: machine code of the generation" uses 89 sm_80
+check "9.0: its own" uses 90 sm_90a
+check "10.0: PTX" uses 100 compute_80
+check "12.1: PTX" uses 121 compute_80
+refused "7.5: nothing" 2 env FAKE_CHIP=75 "$tt" bench --random 1 -- "compute capability 7.5" \
+    "sm_80, sm_90a, compute_80 only"
+check "below 1 MB" test "$(wc -c <"$tt")" -lt 1048576
+
+check "the default list has PTX" "$SINTER" compile $spec --target cuda --emit src -o "$work/src"
+check "for compute_90" grep -q 'tinytales.compute_90.ptx' "$work/src/tinytales.c"
+check "the Makefile makes all of it" sh -c "cd '$work/tt' && rm -f *.cubin *.ptx tinytales &&
+    PATH=\$PATH:$(dirname "$nvcc") make tinytales && ls *.ptx"
+check "and what it makes runs" uses 90 sm_90a
+
+nvrtc=$(ls /usr/local/cuda*/lib*/libnvrtc.so 2>/dev/null | head -1)
+if [ -n "$nvrtc" ]; then
+    check "NVRTC makes PTX too" env NVCC=/nowhere SINTER_NVRTC="$nvrtc" "$SINTER" compile $spec \
+        --target cuda --arch compute_90 --batch 1 -o "$work/nvrtc"
+    check "as text" grep -q '^.target sm_90' "$work/nvrtc/tinytales.compute_90.ptx"
+else
+    skip "NVRTC makes PTX too" "there is no libnvrtc here"
+fi
