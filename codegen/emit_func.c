@@ -69,7 +69,7 @@ static void put_call(const KernelText *k, FuncText *f)
     if (k->kernel->barrier_after && !gpu) {
         buf_puts(&f->calls, "    sinter_barrier(run->barrier, thread);\n");
     }
-    buf_printf(&f->calls, "    lap(run, thread, %d, &clock);\n", k->kernel->info);
+    buf_printf(&f->calls, "    lap(run, thread, %d%s);\n", k->kernel->info, gpu ? "" : ", &clock");
 }
 
 static void put_buffers(const Emit *e, const PlanFunc *pf, const FuncText *f, Buf *b)
@@ -147,7 +147,9 @@ static bool emit_func(Emit *e, const PlanPhase *phase, const PlanFunc *pf, Buf *
     emit_wrapped(b, arena_printf(e->ctx->arena, "static void %s(", symbol), item, n, 0, ")");
     buf_puts(b, "\n{\n");
     put_buffers(e, pf, &f, b);
-    buf_puts(b, "    uint64_t clock = run->profile != NULL ? sinter_now_ns() : 0;\n");
+    if (!e->plan->target->gpu) {
+        buf_puts(b, "    uint64_t clock = run->profile != NULL ? sinter_now_ns() : 0;\n");
+    }
     buf_add(b, f.calls.data, f.calls.len);
     buf_puts(b, "}\n\n");
     return true;

@@ -95,6 +95,10 @@ void gpu_close(SinterGpu *g)
     if (g->has_context) {
         for (int i = 0; i < g->n_graphs; i++)
             g->d.graph_free(g->graph[i].executable);
+        if (g->profiled.executable)
+            g->d.graph_free(g->profiled.executable);
+        gpu_draw_close(g);
+        gpu_profile_close(g);
         const CuPointer all[] = {g->weights, g->scratch, g->logits, g->control, g->input};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             if (all[i])

@@ -36,6 +36,15 @@ SinterStatus gpu_make_buffers(SinterGpu *g, int rows_max, int logit_rows, size_t
  * graph at its first step and replayed. */
 SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host, int logit_rows,
                       Message *m);
+/* Steps that draw their own next ids: begin sends what host->rows sequences begin with, `sampling`
+ * [rows] included; each step is enqueued at once; ids waits for the oldest step that was not taken
+ * yet (at most SINTER_RING of them) and gives its ids [rows], -1: no logit was a number; end waits
+ * for what is still on its way. The program must have `sample`. */
+SinterStatus gpu_draw_begin(SinterGpu *g, const SinterEntry *e, const SinterRun *host,
+                            const SinterSampling *sampling, Message *m);
+SinterStatus gpu_draw_step(SinterGpu *g, Message *m);
+SinterStatus gpu_draw_ids(SinterGpu *g, int32_t *ids, Message *m);
+SinterStatus gpu_draw_end(SinterGpu *g, Message *m);
 /* Bytes per second of a kernel-free read of device memory, measured by copying; 0 when it fails. */
 double gpu_bandwidth(SinterGpu *g);
 

@@ -120,31 +120,46 @@ static SinterStatus feed_prompt(SinterSequence *q, const Prompt *p, int quiet)
     return status;
 }
 
-/* Ids until the text ends, a->n of them, or the context is full. st counts those fed as well. */
-static SinterStatus continue_text(SinterSequence *q, const CliArgs *a, Stream *t, Stats *st)
+/* A text being told. */
+typedef struct Story {
+    SinterSequence *q;
+    const CliArgs *args;
+    Stream *stream;
+    Stats *stats;
+} Story;
+
+/* Prints an id; 1 when it was the last one. */
+static int tell(void *user, const int32_t *id)
 {
-    Sinter *s = q->owner;
-    SinterSampling sampling = {a->temperature, a->top_k, a->top_p, a->seed};
-    for (int i = 0; i != a->n; i++) {
-        int32_t id = sinter_sample(q, &sampling);
-        if (id < 0)
-            return SINTER_DEFECT;
-        if (sinter_is_end(s, id)) {
-            st->end = "the text ended";
-            return SINTER_OK;
-        }
-        put_id(s, t, id);
-        st->generated++;
-        if (sinter_sequence_length(q) == sinter_context(s)) {
-            st->end = "the context is full";
-            return SINTER_OK;
-        }
-        SinterStatus status = i + 1 == a->n ? SINTER_OK : sinter_feed(q, &id, 1);
-        if (status)
-            return status;
+    const Story *t = user;
+    Sinter *s = t->q->owner;
+    if (sinter_is_end(s, *id)) {
+        t->stats->end = "the text ended";
+        return 1;
     }
-    st->end = "as many as asked for";
-    return SINTER_OK;
+    put_id(s, t->stream, *id);
+    t->stats->generated++;
+    if (t->args->n >= 0 && t->stats->generated >= (size_t)t->args->n)
+        t->stats->end = "as many as asked for";
+    else if (sinter_sequence_length(t->q) == sinter_context(s))
+        t->stats->end = "the context is full";
+    return t->stats->end != NULL;
+}
+
+/* Ids until the text ends, a->n of them, or the context is full. */
+static SinterStatus continue_text(Story *t)
+{
+    const CliArgs *a = t->args;
+    SinterSampling sampling = {a->temperature, a->top_k, a->top_p, a->seed};
+    int room = sinter_context(t->q->owner) - sinter_sequence_length(t->q);
+    if (a->n == 0) {
+        t->stats->end = "as many as asked for";
+        return SINTER_OK;
+    }
+    int32_t id = sinter_sample(t->q, &sampling);
+    if (id < 0)
+        return SINTER_DEFECT;
+    return tell(t, &id) ? SINTER_OK : engine_continue(&t->q, 1, &id, &sampling, room, tell, t);
 }
 
 static double per_second(double x, uint64_t ns)
@@ -167,7 +182,7 @@ static void print_stats(const Stats *st)
 static SinterStatus generate(SinterSequence *q, const CliArgs *a, const Prompt *p)
 {
     Sinter *s = q->owner;
-    Stats st = {.prompt = p->n, .end = ""};
+    Stats st = {.prompt = p->n};
     Stream t = {.n = 0};
     uint64_t start = sinter_now_ns();
     SinterStatus status = feed_prompt(q, p, a->quiet);
@@ -178,7 +193,7 @@ static SinterStatus generate(SinterSequence *q, const CliArgs *a, const Prompt *
     uint64_t begun = sinter_now_ns();
     st.prompt_ns = begun - start;
     double before = s->bytes_read;
-    status = continue_text(q, a, &t, &st);
+    status = continue_text(&(Story){q, a, &t, &st});
     st.generate_ns = sinter_now_ns() - begun;
     st.bytes = s->bytes_read - before;
     stream_end(&t);
