@@ -39,18 +39,19 @@ struct StreamParams {
     u32 *error;                 // 0 or 0x80000000 | phase << 16 | SM
     u64 *stamps;                // PROFILE: [layer][phase][SM][4] ns
     int splits, advance;        // of attention; whether state moves on
+    int blind; // no wait for the exchange: the stream alone, with garbage for results
 };
 
 // Places in the exchange, in 8-byte words.
 template <class C> struct Exchange {
     enum {
-        X = 0,
-        MID = X + C::D_MODEL / 2,
-        Q = MID + C::D_MODEL / 2,
+        X = 0, // X, MID and A are there COPIES times: all SMs poll them at the same time
+        MID = X + C::COPIES * C::D_MODEL / 2,
+        A = MID + C::COPIES * C::D_MODEL / 2,
+        Q = A + C::COPIES * C::HEADS * C::D / 2,
         K = Q + C::HEADS * C::D / 2,
         V = K + C::KV * C::D / 2,
-        A = V + C::KV * C::D / 2,
-        H = A + C::HEADS * C::D / 2,
+        H = V + C::KV * C::D / 2,
         PARTIAL = H + C::D_FF / 2, // [kv head][split][group]{D outs, max, sum}, f32
         BEST = PARTIAL + C::KV * 16 * C::G * (C::D + 2),
         WORDS = BEST + C::SMS * 2,
@@ -166,21 +167,19 @@ static __device__ __forceinline__ void publish_word(u64 *at, u32 data, u32 tag)
                  : "memory");
 }
 
-// Four words, when `wanted`.
-static __device__ __forceinline__ void load_words(u64 w[4], const u64 *at, bool wanted)
+// Two words, when `wanted`.
+static __device__ __forceinline__ void load_words(u64 w[2], const u64 *at, bool wanted)
 {
-    asm volatile("{ .reg .pred p; setp.ne.u32 p, %5, 0;\n"
-                 "@p ld.relaxed.gpu.global.v2.u64 {%0, %1}, [%4];\n"
-                 "@p ld.relaxed.gpu.global.v2.u64 {%2, %3}, [%4 + 16]; }"
-                 : "+l"(w[0]), "+l"(w[1]), "+l"(w[2]), "+l"(w[3])
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %3, 0;\n"
+                 "@p ld.relaxed.gpu.global.v2.u64 {%0, %1}, [%2]; }"
+                 : "+l"(w[0]), "+l"(w[1])
                  : "l"(at), "r"((u32)wanted)
                  : "memory");
 }
 
-static __device__ __forceinline__ bool words_tagged(const u64 w[4], u32 tag)
+static __device__ __forceinline__ bool words_tagged(const u64 w[2], u32 tag)
 {
-    return (u32)(w[0] >> 32) == tag && (u32)(w[1] >> 32) == tag && (u32)(w[2] >> 32) == tag &&
-           (u32)(w[3] >> 32) == tag;
+    return (u32)(w[0] >> 32) == tag && (u32)(w[1] >> 32) == tag;
 }
 
 // Counts the rounds of a wait; after LIMIT of them (or once before) it gives up for good.
@@ -201,21 +200,20 @@ struct Patience {
     }
 };
 
-// N times eight values, `stride` words apart: w[u] has the lane's u-th eight.
-template <int N>
-static __device__ __forceinline__ void await_words(u64 w[N][4], const u64 *words, int stride,
-                                                   u32 tag, bool wanted, Patience &patience,
-                                                   int layer, int wait)
+// N times two words, the lane's i-th pair at at(i): asked for again until the tag has come.
+template <int N, class F>
+static __device__ __forceinline__ void await_words(u64 w[N][2], F at, u32 tag, bool wanted,
+                                                   Patience &patience, int layer, int wait)
 {
     u32 pending = wanted ? (1u << N) - 1 : 0;
     for (u32 round = 0;; round++) {
 #pragma unroll
-        for (int u = 0; u < N; u++) {
-            load_words(w[u], words + u * stride, pending >> u & 1);
+        for (int i = 0; i < N; i++) {
+            load_words(w[i], at(i), pending >> i & 1);
         }
 #pragma unroll
-        for (int u = 0; u < N; u++) {
-            pending &= ~((u32)words_tagged(w[u], tag) << u);
+        for (int i = 0; i < N; i++) {
+            pending &= ~((u32)words_tagged(w[i], tag) << i);
         }
         if (!__any_sync(0xffffffffu, pending) || patience.lost(round, layer, wait)) {
             return;
@@ -223,26 +221,34 @@ static __device__ __forceinline__ void await_words(u64 w[N][4], const u64 *words
     }
 }
 
-static __device__ __forceinline__ uint4 words_data(const u64 w[4])
+static __device__ __forceinline__ uint2 words_data(const u64 w[2])
 {
-    return make_uint4((u32)w[0], (u32)w[1], (u32)w[2], (u32)w[3]);
+    return make_uint2((u32)w[0], (u32)w[1]);
 }
 
-static __device__ __forceinline__ float eight_sum(const uint4 &v)
+// Four values of eight in the order of unpack's pairs; the lane beside has the other four.
+template <int BITS> static __device__ __forceinline__ uint2 order_half(uint2 v, int lane)
 {
-    return bf16_low(v.x) + bf16_high(v.x) + bf16_low(v.y) + bf16_high(v.y) + bf16_low(v.z) +
-           bf16_high(v.z) + bf16_low(v.w) + bf16_high(v.w);
-}
-
-static __device__ __forceinline__ float eight_squares(const uint4 &v)
-{
-    const u32 pair[4] = {v.x, v.y, v.z, v.w};
-    float sum = 0;
-#pragma unroll
-    for (int j = 0; j < 4; j++) {
-        sum += bf16_low(pair[j]) * bf16_low(pair[j]) + bf16_high(pair[j]) * bf16_high(pair[j]);
+    if constexpr (BITS == 16) {
+        return v;
+    } else if constexpr (BITS == 8) { // 0 2 1 3
+        return make_uint2(__byte_perm(v.x, v.y, 0x5410), __byte_perm(v.x, v.y, 0x7632));
+    } else { // 0 4 1 5 in even lanes, 2 6 3 7 in odd ones
+        const u32 other = __shfl_xor_sync(0xffffffffu, lane % 2 == 0 ? v.y : v.x, 1);
+        const u32 low = lane % 2 == 0 ? v.x : other, high = lane % 2 == 0 ? other : v.y;
+        return make_uint2(__byte_perm(low, high, 0x5410), __byte_perm(low, high, 0x7632));
     }
-    return sum;
+}
+
+static __device__ __forceinline__ float four_sum(uint2 v)
+{
+    return bf16_low(v.x) + bf16_high(v.x) + bf16_low(v.y) + bf16_high(v.y);
+}
+
+static __device__ __forceinline__ float four_squares(uint2 v)
+{
+    return bf16_low(v.x) * bf16_low(v.x) + bf16_high(v.x) * bf16_high(v.x) +
+           bf16_low(v.y) * bf16_low(v.y) + bf16_high(v.y) * bf16_high(v.y);
 }
 
 static __device__ __forceinline__ void consumers_sync(void)
@@ -259,11 +265,16 @@ template <class C> struct Producer {
     u64 policy;
     int sm, stage, late; // late: slot of the copy CAP before
     u32 n, parity, late_parity;
+    long long stalled; // PROFILE: clocks with a full ring
 
     __device__ __forceinline__ void fill(const u8 *from, const u8 *scales)
     {
+        const long long before = C::PROFILE ? clock64() : 0;
         if (n >= C::SLOTS) {
             ring_wait(shared_address(&s->empty[stage]), parity ^ 1);
+        }
+        if constexpr (C::PROFILE) {
+            stalled += clock64() - before;
         }
         if (n >= C::CAP) {
             ring_wait(shared_address(&s->full[late]), late_parity);
@@ -304,6 +315,9 @@ template <class C> struct Producer {
             phase<PHASE_DOWN>(layer);
         }
         phase<PHASE_HEAD>(C::LAYERS);
+        if constexpr (C::PROFILE) {
+            p->stamps[((C::LAYERS * PHASE_COUNT) * C::SMS + sm) * 4] = (u64)stalled;
+        }
     }
 };
 
@@ -316,70 +330,114 @@ template <class C> struct Consumer {
     int lane, warp, sm, position, stage;
     u32 parity, tiles, exponent, first_tag;
 
-    // This warp's x (RUN values of every 8 RUN) to shared memory, in the order of the weights; its
-    // sum of squares.
-    template <int P> __device__ __forceinline__ float take_x(int layer, u32 tag)
+    enum {
+        BLOCK_K = 512 / C::BITS,
+        RUN = C::CHUNK * BLOCK_K, // this warp has RUN values of every 8 RUN
+        UNIT_ROWS = 256 / RUN,    // slots that 256 values of x are for
+    };
+    static_assert(256 % RUN == 0, "a unit is whole runs");
+
+    // The u-th 256 values of this warp's x to shared memory, in the order of the weights; the
+    // lane's part of their sum of squares.
+    template <int P> __device__ __forceinline__ float take_x(int u, int layer, u32 tag)
     {
         typedef PhaseShape<C, P> S;
-        enum {
-            BLOCK_K = 512 / C::BITS,
-            RUN = C::CHUNK * BLOCK_K,
-            UNITS = S::SLICE_K / 256,
-            BATCH = UNITS < 4 ? UNITS : 4,
+        const u64 *words = p->exchange + S::INPUT;
+        if constexpr (P != PHASE_DOWN) {
+            words += sm % C::COPIES * (S::K / 2);
+        }
+        const int first = u * 256 + lane * 4;
+        auto at = [&](int i) {
+            const int k = first + i * 128;
+            return words + ((k / RUN * 8 + warp) * RUN + k % RUN) / 2;
         };
-        static_assert(256 % RUN == 0, "a unit is whole runs");
-        const int k0 = (lane * 8 / RUN * 8 + warp) * RUN + lane * 8 % RUN;
-        const u64 *words = p->exchange + S::INPUT + k0 / 2;
+        u64 w[2][2] = {};
+        await_words<2>(w, at, tag, true, patience, layer, WAIT_X);
         float squares = 0;
 #pragma unroll
-        for (int from = 0; from < UNITS; from += BATCH) {
-            u64 w[BATCH][4] = {};
-            await_words<BATCH>(w, words + from * 1024, 1024, tag, true, patience, layer, WAIT_X);
-#pragma unroll
-            for (int u = 0; u < BATCH && from + u < UNITS; u++) {
-                const uint4 eight = words_data(w[u]);
-                const int k = ((from + u) * 32 + lane) * 8, in = k % BLOCK_K, run = BLOCK_K / 4;
-                const int at = k - in + in % run * 4 + in / run * 8;
-                *(uint4 *)(s->x[warp] + at * 2) = order_like<C::BITS>(eight);
-                if constexpr (S::norm) {
-                    squares += eight_squares(eight);
-                }
-                if constexpr (C::BITS == 4) { // half a warp has one block
-                    float sum = eight_sum(eight);
-                    for (int i = 8; i > 0; i /= 2) {
-                        sum += __shfl_xor_sync(0xffffffffu, sum, i);
-                    }
+        for (int i = 0; i < 2; i++) {
+            const uint2 four = words_data(w[i]);
+            const int k = (first + i * 128) / 8 * 8, in = k % BLOCK_K, run = BLOCK_K / 4;
+            const int to = k - in + in % run * 4 + in / run * 8 + lane % 2 * 4;
+            *(uint2 *)(s->x[warp] + to * 2) = order_half<C::BITS>(four, lane);
+            if constexpr (S::norm) {
+                squares += four_squares(four);
+            }
+            if constexpr (C::BITS == 4) { // 128 values: one block
+                const float sum = warp_sum(four_sum(four));
+                if (lane == 0) {
                     s->offset[warp][k / BLOCK_K] = -136 * sum;
                 }
             }
         }
         __syncwarp();
-        return S::norm ? warp_sum(squares) : 0;
+        return squares;
     }
 
-    __device__ __forceinline__ void block(float acc[2][4], const u8 *slot, int b, const u8 *x,
-                                          float start)
+    // What a warp needs of a slot, in registers: loaded while the one before is multiplied.
+    struct Chunk {
+        uint4 low[C::CHUNK], high[C::CHUNK], x[C::CHUNK][16 / C::BITS];
+        float start[C::CHUNK], scale[C::CHUNK][2];
+    };
+
+    // Waits for the next slot; `row` of its tile tells which x it meets.
+    __device__ __forceinline__ void fetch(Chunk &f, int row)
     {
-        enum { BLOCK_K = 512 / C::BITS };
-        const int mine = warp * C::CHUNK + b;
-        const uint4 low = *(const uint4 *)(slot + mine * 1024 + lane * 16);
-        const uint4 high = *(const uint4 *)(slot + mine * 1024 + 512 + lane * 16);
-        float group[2][4] = {{start, start, start, start}, {}};
-        float(*sum)[4] = C::BITS == 4 ? group : acc;
+        ring_wait(shared_address(&s->full[stage]), parity);
+        const u8 *slot = s->ring[stage] + warp * C::CHUNK * 1024 + lane * 16;
+        const u8 *x = s->x[warp] + lane % 4 * 16 + row * (C::CHUNK * BLOCK_K * 2);
 #pragma unroll
-        for (int q = 0; q < 16 / C::BITS; q++) {
-            const uint4 xs = *(const uint4 *)(x + b * BLOCK_K * 2 + q * 64);
-            u32 a[4], c[4];
-            unpack<C::BITS>(a, low, q, exponent);
-            unpack<C::BITS>(c, high, q, exponent);
-            mma(sum[0], a[0], c[0], a[1], c[1], xs.x, xs.y);
-            mma(sum[1], a[2], c[2], a[3], c[3], xs.z, xs.w);
+        for (int b = 0; b < C::CHUNK; b++) {
+            f.low[b] = *(const uint4 *)(slot + b * 1024);
+            f.high[b] = *(const uint4 *)(slot + b * 1024 + 512);
+#pragma unroll
+            for (int q = 0; q < 16 / C::BITS; q++) {
+                if (lane < 4) { // one token: the other columns of mma are for nobody
+                    f.x[b][q] = *(const uint4 *)(x + b * BLOCK_K * 2 + q * 64);
+                }
+            }
+            if constexpr (C::BITS == 4) {
+                const u16 *scale = (const u16 *)(s->ring[stage] + C::CHUNK * 8192) +
+                                   (warp * C::CHUNK + b) * 16 + lane / 4;
+                f.scale[b][0] = bf16_to_f32(scale[0]), f.scale[b][1] = bf16_to_f32(scale[8]);
+                f.start[b] = s->offset[warp][row * C::CHUNK + b];
+            }
         }
-        if constexpr (C::BITS == 4) {
-            const u16 *scale = (const u16 *)(slot + C::CHUNK * 8192) + mine * 16 + lane / 4;
-            const float s0 = bf16_to_f32(scale[0]), s1 = bf16_to_f32(scale[8]);
-            acc[0][0] += s0 * (group[0][0] + group[1][0]);
-            acc[0][2] += s1 * (group[0][2] + group[1][2]);
+    }
+
+    // The slot that was fetched last goes back to the producer.
+    __device__ __forceinline__ void release(void)
+    {
+        __syncwarp();
+        if (lane == 0) {
+            barrier_arrive(shared_address(&s->empty[stage]));
+        }
+        stage = stage + 1 == C::SLOTS ? 0 : stage + 1;
+        parity ^= stage == 0;
+    }
+
+    __device__ __forceinline__ void multiply(float acc[2][4], const Chunk &f)
+    {
+#pragma unroll
+        for (int b = 0; b < C::CHUNK; b++) {
+            float group[2][4] = {};
+            if constexpr (C::BITS == 4) {
+                group[0][0] = group[0][1] = group[0][2] = group[0][3] = f.start[b];
+            }
+            float(*sum)[4] = C::BITS == 4 ? group : acc;
+#pragma unroll
+            for (int q = 0; q < 16 / C::BITS; q++) {
+                const uint4 xs = f.x[b][q];
+                u32 a[4], c[4];
+                unpack<C::BITS>(a, f.low[b], q, exponent);
+                unpack<C::BITS>(c, f.high[b], q, exponent);
+                mma(sum[0], a[0], c[0], a[1], c[1], xs.x, xs.y);
+                mma(sum[1], a[2], c[2], a[3], c[3], xs.z, xs.w);
+            }
+            if constexpr (C::BITS == 4) {
+                acc[0][0] += f.scale[b][0] * (group[0][0] + group[1][0]);
+                acc[0][2] += f.scale[b][1] * (group[0][2] + group[1][2]);
+            }
         }
     }
 
@@ -413,25 +471,30 @@ template <class C> struct Consumer {
             return;
         }
         stamp(layer, P, 0);
-        const float squares = take_x<P>(layer, tag);
+        float squares = take_x<P>(0, layer, tag);
         stamp(layer, P, 1);
-        const u8 *x = s->x[warp] + lane % 4 * 16;
-        for (; tile < S::TILES; tile += C::SMS) {
+        Chunk now = {}, next = {};
+        fetch(now, 0);
+        release();
+        for (bool first = true; tile < S::TILES; tile += C::SMS, first = false) {
             float acc[2][4] = {};
-            for (int c = 0; c < S::ROWS; c++) {
-                ring_wait(shared_address(&s->full[stage]), parity);
-#pragma unroll
-                for (int b = 0; b < C::CHUNK; b++) {
-                    const int at = c * C::CHUNK + b;
-                    block(acc, s->ring[stage], b, x + c * C::CHUNK * (1024 / C::BITS),
-                          C::BITS == 4 ? s->offset[warp][at] : 0);
+#pragma unroll 2
+            for (int row = 0; row < S::ROWS; row++) {
+                const bool more = row + 1 < S::ROWS || tile + C::SMS < S::TILES;
+                if (first && row + 1 < S::ROWS && (row + 1) % UNIT_ROWS == 0) {
+                    squares += take_x<P>((row + 1) / UNIT_ROWS, layer, tag);
                 }
-                __syncwarp();
-                if (lane == 0) {
-                    barrier_arrive(shared_address(&s->empty[stage]));
+                if (more) {
+                    fetch(next, row + 1 < S::ROWS ? row + 1 : 0);
                 }
-                stage = stage + 1 == C::SLOTS ? 0 : stage + 1;
-                parity ^= stage == 0;
+                multiply(acc, now);
+                if (more) {
+                    release();
+                }
+                now = next;
+            }
+            if (S::norm && first) {
+                squares = warp_sum(squares);
             }
             hand_over(acc, squares);
         }
@@ -444,6 +507,18 @@ template <class C> struct Consumer {
         if constexpr (C::PROFILE) {
             if (warp == 7 && lane == 0) {
                 p->stamps[((layer * PHASE_COUNT + phase) * C::SMS + sm) * 4 + what] = time_ns();
+            }
+        }
+    }
+
+    // Elements `at`, at + 1 of attention's output, by even lanes.
+    __device__ __forceinline__ void publish_mixed(int at, u32 pair, u32 tag)
+    {
+        u64 *words = p->exchange + Exchange<C>::A + at / 2;
+        if (lane % 2 == 0) {
+#pragma unroll
+            for (int i = 0; i < C::COPIES; i++) {
+                publish_word(words + i * (C::HEADS * C::D / 2), pair, tag);
             }
         }
     }
@@ -487,15 +562,20 @@ template <class C> __device__ void Consumer<C>::attend(int layer, u32 tag)
         a.load(k, v, first, position, lane);
     }
     uint4 q[Attention<C>::PARTS];
+    stamp(layer, PHASE_HEAD, 0);
     {
-        u64 w[Attention<C>::PARTS][4] = {};
+        u64 w[Attention<C>::PARTS * 2][2] = {};
         const u64 *words = p->exchange + E::Q + (head * C::G + g) * (C::D / 2) + i4 * 4;
+        await_words<Attention<C>::PARTS * 2>(
+            w, [&](int i) { return words + i / 2 * 16 + i % 2 * 2; }, tag, g < C::G, patience,
+            layer, WAIT_Q);
 #pragma unroll
         for (int part = 0; part < Attention<C>::PARTS; part++) {
-            await_words<1>(&w[part], words + part * 16, 0, tag, g < C::G, patience, layer, WAIT_Q);
-            q[part] = words_data(w[part]);
+            const uint2 low = words_data(w[part * 2]), high = words_data(w[part * 2 + 1]);
+            q[part] = make_uint4(low.x, low.y, high.x, high.y);
         }
     }
+    stamp(layer, PHASE_HEAD, 1);
     const float scale = C::scale() * 1.44269504f;
     while (first < position) {
         a.add(q, first, position, scale, lane);
@@ -506,15 +586,15 @@ template <class C> __device__ void Consumer<C>::attend(int layer, u32 tag)
     }
     consumers_sync();                       // x of qkv is done with: its place is used now
     if (split == splits - 1 && warp == 7) { // the newest position, straight from the exchange
-        u64 w[2][4] = {};
-        const bool mine = lane < C::D / 8;
-        await_words<1>(&w[0], p->exchange + E::K + head * (C::D / 2) + lane * 4, 0, tag, mine,
-                       patience, layer, WAIT_Q);
-        await_words<1>(&w[1], p->exchange + E::V + head * (C::D / 2) + lane * 4, 0, tag, mine,
-                       patience, layer, WAIT_Q);
+        u64 w[2][2] = {};
+        const bool mine = lane < C::D / 4;
+        const u64 *words = p->exchange + E::K + head * (C::D / 2) + lane * 2;
+        await_words<2>(
+            w, [&](int i) { return words + i * (E::V - E::K); }, tag, mine, patience, layer,
+            WAIT_Q);
         if (mine) {
-            *(uint4 *)(s->attention.k + lane * 8) = words_data(w[0]);
-            *(uint4 *)(s->attention.v + lane * 8) = words_data(w[1]);
+            *(uint2 *)(s->attention.k + lane * 4) = words_data(w[0]);
+            *(uint2 *)(s->attention.v + lane * 4) = words_data(w[1]);
         }
         __syncwarp();
         a.load(s->attention.k, s->attention.v, 0, 1, lane);
@@ -552,10 +632,7 @@ template <class C> __device__ void Consumer<C>::attend(int layer, u32 tag)
         }
         if (splits == 1) {
             const float mine = out / total, next = __shfl_down_sync(0xffffffffu, mine, 1);
-            if (lane % 2 == 0) {
-                publish_word(p->exchange + E::A + (head * C::G * C::D + e) / 2,
-                             bf16_pair(mine, next), tag);
-            }
+            publish_mixed(head * C::G * C::D + e, bf16_pair(mine, next), tag);
         } else {
             publish_word(partial + h * (C::D + 2) + d, __float_as_uint(out), tag);
             if (d == 0) {
@@ -567,6 +644,7 @@ template <class C> __device__ void Consumer<C>::attend(int layer, u32 tag)
     if (splits > 1) {
         merge(head, split, layer, tag);
     }
+    stamp(layer, PHASE_HEAD, 2);
     consumers_sync(); // the place is x's again
 }
 
@@ -619,9 +697,8 @@ template <class C> __device__ void Consumer<C>::merge(int head, int split, int l
             }
         }
         const float mine = out / total, next = __shfl_down_sync(0xffffffffu, mine, 1);
-        if (lane % 2 == 0 && e < values) {
-            publish_word(p->exchange + E::A + (head * C::G * C::D + value) / 2,
-                         bf16_pair(mine, next), tag);
+        if (e < values) {
+            publish_mixed(head * C::G * C::D + value, bf16_pair(mine, next), tag);
         }
     }
 }
@@ -636,12 +713,28 @@ template <class C> struct Finisher {
     u32 tiles, first_tag;
     float best;
 
-    // Values of lanes 0 .. count - 1 (two and two) from element `at` of an exchange vector on.
-    __device__ __forceinline__ void publish(int place, int at, int count, float v, u32 tag)
+    // A tile's 16 values to the copies of a vector of D_MODEL; half a warp writes every second one.
+    __device__ __forceinline__ void publish_rows(int place, int tile, float v, u32 tag)
     {
         const float next = __shfl_down_sync(0xffffffffu, v, 1);
-        if (lane < count && lane % 2 == 0) {
-            publish_word(p->exchange + place + (at + lane) / 2, bf16_pair(v, next), tag);
+        u64 *words = p->exchange + place + tile * 8 + lane % 16 / 2;
+        if (lane % 2 == 0) {
+#pragma unroll
+            for (int i = 0; i < C::COPIES; i += 2) {
+                const int copy = i + lane / 16;
+                if (copy < C::COPIES) {
+                    publish_word(words + copy * (C::D_MODEL / 2), bf16_pair(v, next), tag);
+                }
+            }
+        }
+    }
+
+    __device__ __forceinline__ void publish_hidden(int tile, float v, u32 tag)
+    {
+        const float next = __shfl_down_sync(0xffffffffu, v, 1);
+        if (lane < 8 && lane % 2 == 0) {
+            publish_word(p->exchange + Exchange<C>::H + tile * 4 + lane / 2, bf16_pair(v, next),
+                         tag);
         }
     }
 
@@ -724,13 +817,12 @@ template <class C> struct Finisher {
                 finish_qkv(layer, tile, v, tag);
             } else if constexpr (P == PHASE_GATE_UP) {
                 const float up = __shfl_xor_sync(0xffffffffu, v, 8);
-                publish(E::H, tile * 8, 8, v / (1 + __expf(-v)) * up, tag);
+                publish_hidden(tile, v / (1 + __expf(-v)) * up, tag);
             } else if constexpr (P == PHASE_HEAD) {
                 finish_head(tile, v);
             } else {
                 v += s->residual[n][lane % 16];
-                publish(P == PHASE_O ? E::MID : E::X, tile * 16, 16, v,
-                        P == PHASE_O ? tag : tag + 1);
+                publish_rows(P == PHASE_O ? E::MID : E::X, tile, v, P == PHASE_O ? tag : tag + 1);
                 __syncwarp();
                 if (lane < 16) {
                     s->residual[n][lane] = v;
@@ -754,7 +846,7 @@ template <class C> struct Finisher {
             const u16 *block = (const u16 *)p->embedding +
                                ((size_t)(token / 16) * (C::D_MODEL / 32) + k / 32) * 512;
             const float v = bf16_to_f32(block[token % 16 * 32 + k % 32]);
-            publish(Exchange<C>::X, tile * 16, 16, v, first_tag);
+            publish_rows(Exchange<C>::X, tile, v, first_tag);
             if (lane < 16) {
                 s->residual[n][lane] = v;
             }
@@ -847,14 +939,14 @@ __global__ void __launch_bounds__(320, 1) decode_stream(const __grid_constant__ 
     __syncthreads();
     if (warp == 8) {
         if (lane == 0) {
-            Producer<C> producer = {s, &p, policy_evict_first(), sm, 0, 0, 0, 0, 0};
+            Producer<C> producer = {s, &p, policy_evict_first(), sm, 0, 0, 0, 0, 0, 0};
             producer.run();
         }
         return;
     }
     const int token = p.state[0], position = p.state[1];
     const u32 first_tag = (u32)p.state[2] * (C::LAYERS + 1) + 1;
-    const Patience patience = {p.error, (u32)sm, false};
+    const Patience patience = {p.error, (u32)sm, p.blind != 0};
     if (warp == 9) {
         for (int d = lane; d < C::D; d += 32) {
             s->angles[d] = p.angles[(size_t)position * C::D + d];

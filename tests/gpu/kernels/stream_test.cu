@@ -5,7 +5,7 @@
 #include "stream.cuh"
 
 template <int LAYERS_, int D_MODEL_, int D_FF_, int HEADS_, int KV_, int D_, int VOCAB_, int BITS_,
-          int CHUNK_, int SLOTS_, int CAP_, bool PROFILE_>
+          int CHUNK_, int SLOTS_, int CAP_, int COPIES_, bool PROFILE_>
 struct Model {
     enum {
         LAYERS = LAYERS_,
@@ -20,6 +20,7 @@ struct Model {
         CHUNK = CHUNK_,
         SLOTS = SLOTS_,
         CAP = CAP_,
+        COPIES = COPIES_,
         SMS = 132,
         CONTEXT = 4352,
     };
@@ -29,10 +30,11 @@ struct Model {
         return D == 128 ? 0.08838834764f : 0.125f;
     }
 };
-template <int BITS, int CHUNK, int SLOTS, int CAP, bool PROFILE = false>
-using Llama1B = Model<16, 2048, 8192, 32, 8, 64, 128256, BITS, CHUNK, SLOTS, CAP, PROFILE>;
-template <int BITS, int CHUNK, int SLOTS, int CAP, bool PROFILE = false>
-using Llama8B = Model<32, 4096, 14336, 32, 8, 128, 128256, BITS, CHUNK, SLOTS, CAP, PROFILE>;
+template <int BITS, int CHUNK, int SLOTS, int CAP, int COPIES, bool PROFILE = false>
+using Llama1B = Model<16, 2048, 8192, 32, 8, 64, 128256, BITS, CHUNK, SLOTS, CAP, COPIES, PROFILE>;
+template <int BITS, int CHUNK, int SLOTS, int CAP, int COPIES, bool PROFILE = false>
+using Llama8B =
+    Model<32, 4096, 14336, 32, 8, 128, 128256, BITS, CHUNK, SLOTS, CAP, COPIES, PROFILE>;
 
 static cudaStream_t stream;
 enum { EMBED_SEED = 7, CACHE_SEED = 9, SEEDS = 100 };
@@ -364,7 +366,12 @@ template <class C> static double time_steps(Run<C> &run, int position)
 template <class C> static void time_model(const char *name, const std::vector<int> &contexts)
 {
     Run<C> run;
-    printf("%-28s chunk %d slots %2d cap %d:", name, C::CHUNK, C::SLOTS, C::CAP);
+    printf("%-10s chunk %d slots %2d cap %2d copies %d:", name, C::CHUNK, C::SLOTS, C::CAP,
+           C::COPIES);
+    run.p.blind = 1;
+    time_steps(run, 0);
+    printf(" without waits;");
+    run.p.blind = 0;
     for (int at : contexts) {
         time_steps(run, at);
     }
@@ -391,6 +398,19 @@ template <class C> static void profile(const char *name, int position)
     printf("%s, context %d: means over layers, us (warp 7 of each SM)\n", name, position);
     printf("  phase    length  x ready after last published: mean  max   multiply mean  max   last "
            "published after median\n");
+    double stalled = 0, wait_q = 0, mixed = 0, attending = 0;
+    for (int sm = 0; sm < C::SMS; sm++) {
+        stalled += (double)t[(size_t)C::LAYERS * PHASE_COUNT * C::SMS * 4 + sm * 4] / C::SMS;
+        for (int l = 1; l < C::LAYERS; l++) {
+            if (at(l, PHASE_HEAD, sm, 1) > 0) {
+                attending++;
+                wait_q += at(l, PHASE_HEAD, sm, 1) - at(l, PHASE_HEAD, sm, 0);
+                mixed += at(l, PHASE_HEAD, sm, 2) - at(l, PHASE_HEAD, sm, 1);
+            }
+        }
+    }
+    printf("  ring full: %.0f kilocycles; attention: q awaited %.2f, then %.2f us\n",
+           stalled * 1e-3, wait_q / attending, mixed / attending);
     for (int ph = 0; ph < 4; ph++) {
         double length = 0, ready = 0, ready_max = 0, mult = 0, mult_max = 0, skew = 0;
         int n = 0;
@@ -442,22 +462,20 @@ int main(int argc, char **argv)
     (void)argv;
     CHECK(cudaStreamCreate(&stream));
     {
-        Run<Model<2, 2048, 8192, 32, 8, 64, 128256, 16, 2, 12, 2, false>> run;
+        Run<Model<2, 2048, 8192, 32, 8, 64, 128256, 16, 2, 12, 2, 4, false>> run;
         for (int at : {0, 1, 16, 127, 128, 300, 1000, 4096}) {
             test_steps("two layers of 1b bf16", run, at, at == 127 ? 3 : 1, 1e-2);
         }
     }
     if (argc == 1) { // any argument: correctness only
         read_probe();
-        time_model<Llama1B<16, 2, 12, 12>>("1b bf16", {16, 128, 1024, 4096});
-        time_model<Llama1B<16, 2, 12, 2>>("1b bf16", {128});
-        time_model<Llama1B<16, 2, 12, 3>>("1b bf16", {128});
-        time_model<Llama1B<16, 2, 12, 4>>("1b bf16", {128});
-        time_model<Llama1B<16, 2, 12, 6>>("1b bf16", {128});
-        time_model<Llama1B<16, 1, 24, 6>>("1b bf16", {128});
-        time_model<Llama1B<16, 4, 6, 2>>("1b bf16", {128});
-        profile<Llama1B<16, 2, 12, 3, true>>("1b bf16 cap 3", 128);
-        profile<Llama1B<16, 2, 12, 12, true>>("1b bf16 cap 12", 128);
+        time_model<Llama1B<16, 2, 12, 3, 4>>("1b bf16", {16, 128, 1024, 4096});
+        time_model<Llama1B<16, 2, 12, 3, 1>>("1b bf16", {128});
+        time_model<Llama1B<16, 2, 12, 3, 8>>("1b bf16", {128});
+        time_model<Llama1B<16, 2, 12, 2, 4>>("1b bf16", {128});
+        time_model<Llama1B<16, 2, 12, 4, 4>>("1b bf16", {128});
+        time_model<Llama1B<16, 1, 24, 5, 4>>("1b bf16", {128});
+        profile<Llama1B<16, 2, 12, 3, 4, true>>("1b bf16 cap 3", 128);
     }
     printf("%d failures\n", failures);
     return failures > 0;
