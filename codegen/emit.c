@@ -146,6 +146,9 @@ bool emit_kernel(Emit *e, KernelText *k)
     x.launch = e->plan->target->gpu ? emit_launch(k) : NULL;
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, k->phase->name);
+    if (e->plan->target->gpu && !emit_wgmma(k, &x)) {
+        return false;
+    }
     vec_push(e->ctx->arena, &e->kernels, x);
     return true;
 }
@@ -209,6 +212,13 @@ static bool prelude_call(void *user, Str name, const FormulaValue *arg, int n_ar
         *out = formula_bool(is_used(names, arg[0].s));
         return true;
     }
+    if (strcmp(name, "warpgroup_multiply") == 0 && n_args == 3) {
+        Ctx *ctx = names->e->ctx;
+        const char *text =
+            emit_warpgroup_multiply(ctx->arena, arg[0].s, arg[1].i != 0, (int)arg[2].i);
+        *out = formula_string(str_intern(ctx->strings, text));
+        return true;
+    }
     KernelText none = {.emit = names->e};
     return emit_host_call(&none, name, arg, n_args, at, out, known);
 }
@@ -236,7 +246,11 @@ static bool expand_prelude(Emit *e, const Names *names, Buf *out)
     tmpl_set_bool(&env, "neon", isa->neon);
     tmpl_set_bool(&env, "vnni", isa->vnni);
     const Tmpl *t = emit_template(e, "prelude");
-    return t != NULL && tmpl_expand(t, &env, out);
+    if (t == NULL || !tmpl_expand(t, &env, out)) {
+        return false;
+    }
+    const Tmpl *hopper = e->plan->target->gpu ? emit_template(e, "prelude_sm90a") : NULL;
+    return !e->plan->target->gpu || (hopper != NULL && tmpl_expand(hopper, &env, out));
 }
 
 /* Until a pass over the prelude adds no helper that needs another. */

@@ -1,0 +1,102 @@
+//# wgmma_sums.cu - the sums of a tile, 64 rows of weights by BT tokens of a warpgroup: sums[j * 4 +
+//# c] is row 16 * warp + lane / 4 + c / 2 * 8 and token 8 * j + lane % 4 * 2 + c % 2.
+float sums[BT / 2];
+#pragma unroll
+for (int i = 0; i < BT / 2; i++) {
+    sums[i] = 0;
+}
+//% if W_BITS == 16
+for (int k = 0; k < STEPS; k++, step++) {
+    const uint32_t stage = step % STAGES, x_at = ring + stage * STAGE;
+    const uint32_t w_at = x_at + X_STAGE + team * (64 * 64);
+    barrier_wait(full + stage * 8, step / STAGES & 1);
+    warpgroup_begin();
+#pragma unroll
+    for (int i = 0; i < BK / 16; i++) {
+        ${multiply}(sums, warpgroup_operand<64>(w_at + i / 2 * (W_STAGE / 2) + i % 2 * 32),
+                    warpgroup_operand<128>(x_at + i * 32));
+    }
+    warpgroup_end();
+    warpgroup_wait<1>();
+    if (k > 0 && lane < CLUSTER) {
+        barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
+    }
+}
+warpgroup_wait<0>();
+//% else
+/* Codes become ${x_word} in the registers that multiply them. */
+//% if scaled || has("w_zero")
+enum { GROUP = ${GROUP}, GROUPS = GROUP < BK ? BK / GROUP : 1 };
+const int row0 = row_tile + lane / 4;
+//% end
+//% if scaled
+float scales[GROUPS][2];
+//% end
+//% if has("w_zero")
+int zeros[GROUPS][2];
+//% end
+for (int k = 0; k < STEPS; k++, step++) {
+    const uint32_t stage = step % STAGES, x_at = ring + stage * STAGE;
+    //% if W_BITS == 8
+    const uint32_t w_at = x_at + X_STAGE + (team * 4 + warp) * 1024 + lane % 4 / 2 * 4;
+    //% else
+    const uint32_t w_at = x_at + X_STAGE + (team * 4 + warp) * 512;
+    //% end
+    uint32_t a[BK / 16][4];
+    //% if scaled || has("w_zero")
+#pragma unroll
+    for (int i = 0; i < GROUPS * 2; i++) {
+        const int64_t r = row0 + i % 2 * 8 < ROWS ? row0 + i % 2 * 8 : ROWS - 1;
+        const int g = k * BK / GROUP + i / 2;
+        //% if scaled
+        scales[i / 2][i % 2] = 1.0f ${scale_factors("r", "g", "0")};
+        //% end
+        //% if has("w_zero")
+        zeros[i / 2][i % 2] = ${zero("r", "g")};
+        //% end
+    }
+    //% end
+    barrier_wait(full + stage * 8, step / STAGES & 1);
+#pragma unroll
+    for (int i = 0; i < BK / 16; i++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const int row = lane / 4 + h * 8;
+            //% if has("w_zero")
+            const int zero = zeros[i * GROUPS / (BK / 16)][h];
+            //% else
+            const int zero = ${zero("0", "0")};
+            //% end
+            //% if W_BITS == 8
+            const uint32_t line = w_at + row * 64 + (i ^ (row / 2 % 4)) * 16;
+            float2 low = floats_of_i8x2(load_shared(line), lane % 2, zero);
+            float2 high = floats_of_i8x2(load_shared(line + 8), lane % 2, zero);
+            //% else
+            const uint32_t line = w_at + row * 32 + (i / 2 ^ (row / 4 % 2)) * 16 + i % 2 * 8;
+            const uint2 codes = load_shared2(line);
+            float2 low = floats_of_u4x2(codes.x, lane % 4, zero);
+            float2 high = floats_of_u4x2(codes.y, lane % 4, zero);
+            //% end
+            //% if scaled
+            const float scale = scales[i * GROUPS / (BK / 16)][h];
+            low.x *= scale, low.y *= scale, high.x *= scale, high.y *= scale;
+            //% end
+            a[i][h] = ${pair_of}(low.x, low.y);
+            a[i][2 + h] = ${pair_of}(high.x, high.y);
+        }
+    }
+    warpgroup_begin();
+#pragma unroll
+    for (int i = 0; i < BK / 16; i++) {
+        ${multiply}(sums, a[i], warpgroup_operand<128>(x_at + i * 32));
+    }
+    warpgroup_end();
+    warpgroup_wait<0>();
+    if (k + 1 < STEPS && lane < CLUSTER) {
+        barrier_arrive(empty + stage * 8, lane);
+    }
+}
+//% end
+if (lane < CLUSTER) {
+    barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
+}
