@@ -7,7 +7,6 @@
 
 #include "codegen/target.h"
 #include "compiler/base/paths.h"
-#include "compiler/cubin.h"
 #include "compiler/toolchain.h"
 
 typedef struct Tool {
@@ -45,17 +44,6 @@ static void report_tool(Ctx *ctx, const Tool *t)
     }
 }
 
-/* Either of the two compiles kernels. */
-static void report_cuda(Ctx *ctx)
-{
-    const char *nvcc = cubin_nvcc(ctx->arena), *nvrtc = cubin_nvrtc(ctx->arena);
-    printf("CUDA\n  %-22s %s\n", "nvcc", nvcc ? nvcc : "not here");
-    printf("  %-22s %s\n", "NVRTC", nvrtc ? nvrtc : "not here");
-    if (!nvcc && !nvrtc) {
-        printf("  %-22s install the CUDA toolkit for --target cuda, or use --emit src\n", "");
-    }
-}
-
 bool doctor_run(Ctx *ctx)
 {
     const Isa *isa = isa_native();
@@ -70,6 +58,6 @@ bool doctor_run(Ctx *ctx)
     for (size_t i = 0; i < sizeof tools / sizeof *tools; i++) {
         report_tool(ctx, &tools[i]);
     }
-    report_cuda(ctx);
+    doctor_gpu(ctx);
     return true;
 }

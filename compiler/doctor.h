@@ -5,5 +5,7 @@
 #include "compiler/base/ctx.h"
 
 bool doctor_run(Ctx *ctx);
+/* doctor_gpu.c: the part about NVIDIA GPUs. */
+void doctor_gpu(Ctx *ctx);
 
 #endif

@@ -52,6 +52,12 @@ int cuDeviceGetAttribute(int *v, int a, int d)
     *v = (int)(a == 75 ? chip / 10 : a == 76 ? chip % 10 : 64); /* 16: multiprocessors */
     return fails("cuDeviceGetAttribute", 1);
 }
+int cuDeviceTotalMem_v2(size_t *n, int d)
+{
+    (void)d;
+    *n = (size_t)1 << 34;
+    return fails("cuDeviceTotalMem_v2", 1);
+}
 int cuDevicePrimaryCtxRetain(void **c, int d)
 {
     (void)d;

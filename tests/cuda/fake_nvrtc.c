@@ -105,6 +105,16 @@ int nvrtcGetCUBIN(Program *p, char *cubin)
     return fails("nvrtcGetCUBIN", 1);
 }
 
+int nvrtcGetPTXSize(Program *p, size_t *n)
+{
+    return nvrtcGetCUBINSize(p, n);
+}
+
+int nvrtcGetPTX(Program *p, char *ptx)
+{
+    return nvrtcGetCUBIN(p, ptx);
+}
+
 int nvrtcDestroyProgram(Program **p)
 {
     free((*p)->text);
