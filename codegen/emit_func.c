@@ -72,19 +72,27 @@ static void put_call(const KernelText *k, FuncText *f)
     buf_printf(&f->calls, "    lap(run, thread, %d%s);\n", k->kernel->info, gpu ? "" : ", &clock");
 }
 
-static void put_buffers(const Emit *e, const PlanFunc *pf, const FuncText *f, Buf *b)
+static EmitLine buffer_line(const Emit *e, const PlanBuffer *x)
 {
     StrTable *s = e->ctx->strings;
+    const char *type = emit_ctype(x->stored), *name = emit_variable(e->ctx, x->name);
+    long long rows = (long long)x->rows, stride = (long long)x->stride;
+    if (x->own) {
+        return (EmitLine){str_internf(s, "    %s %s[%lld];", type, name, rows * stride),
+                          str_internf(s, "(%lld, %lld), each thread's own", rows, stride)};
+    }
+    return (EmitLine){str_internf(s, "    %s *%s = (%s *)(run->scratch + %lld);", type, name, type,
+                                  (long long)x->offset),
+                      str_internf(s, "(%lld, %lld)", rows, stride)};
+}
+
+static void put_buffers(const Emit *e, const PlanFunc *pf, const FuncText *f, Buf *b)
+{
     EmitLine *line = ARENA_ARRAY(e->ctx->arena, EmitLine, pf->buffers.n + 1);
     size_t n = 0;
     for (size_t i = 0; i < pf->buffers.n; i++) {
-        const PlanBuffer *x = &pf->buffers.data[i];
-        const char *type = emit_ctype(x->stored);
         if (f->used[i]) {
-            line[n++] = (EmitLine){
-                str_internf(s, "    %s *%s = (%s *)(run->scratch + %lld);", type,
-                            emit_variable(e->ctx, x->name), type, (long long)x->offset),
-                str_internf(s, "(%lld, %lld)", (long long)x->rows, (long long)x->stride)};
+            line[n++] = buffer_line(e, &pf->buffers.data[i]);
         }
     }
     emit_lines(b, line, n);

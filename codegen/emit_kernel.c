@@ -298,8 +298,9 @@ static void add_threads(KernelText *k)
     if (k->emit->plan->target->gpu) {
         return;
     }
-    add_scalar(k, "int ", "thread", "thread");
-    add_scalar(k, "int ", "threads", "run->threads");
+    bool alone = k->kernel->each_thread;
+    add_scalar(k, "int ", "thread", alone ? "0" : "thread");
+    add_scalar(k, "int ", "threads", alone ? "1" : "run->threads");
 }
 
 /* ---- variables of templates ------------------------------------------------------------------ */

@@ -411,9 +411,9 @@ static void cost_kernel(const Build *b, Kernel *k, const Op *op)
     }
 }
 
-static void place_results(Build *b, OpId id)
+static void place_results(Build *b, const Kernel *k)
 {
-    const Op *op = &b->func->op[id];
+    const Op *op = &b->func->op[k->op];
     for (int i = 0; i < op->n_out; i++) {
         Place *p = &b->pf->place[op->out[i]];
         if (op->kind == OP_MATMUL_QKV && i > 0) {
@@ -421,9 +421,22 @@ static void place_results(Build *b, OpId id)
         } else if (op->kind == OP_KV_APPEND) {
             *p = b->pf->place[op->in[0]];
         } else {
-            *p = place_result(b, id, op->out[i]);
+            *p = place_result(b, k->op, op->out[i]);
+            if (k->each_thread) {
+                b->pf->buffers.data[p->index].own = true;
+            }
         }
     }
+}
+
+static bool stays_inside(const Func *f, const Op *op)
+{
+    for (int i = 0; i < op->n_out; i++) {
+        if (returned_as(f, op->out[i]) >= 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool plan_op(Build *b, OpId id)
@@ -444,7 +457,8 @@ static bool plan_op(Build *b, OpId id)
     if (!select_kernel(b->ctx, b->plan->target, b->phase->module, b->func, &k)) {
         return false;
     }
-    place_results(b, id);
+    k.each_thread = k.each_thread && stays_inside(b->func, op);
+    place_results(b, &k);
     cost_kernel(b, &k, op);
     add_kernel(b, k, purpose_of(b, op));
     return true;

@@ -43,6 +43,7 @@ typedef struct PlanBuffer {
     int64_t rows, stride; /* elements */
     int64_t bytes, offset;
     bool shared;     /* lives in the environment */
+    bool own;        /* each thread has one of its own, on its stack */
     int first, last; /* kernels between which it holds data */
 } PlanBuffer;
 
@@ -74,6 +75,7 @@ typedef struct Kernel {
     KernelConfig config;
     Str reason; /* why this variant, in words */
     SplitBy split;
+    bool each_thread; /* not shared out: each thread does all of it for itself */
     bool barrier_after;
     Cost cost;               /* one call */
     double kv_bytes_per_pos; /* cache bytes read for each position, one call */

@@ -32,7 +32,7 @@ static int64_t first_fit(const PlanFunc *pf, size_t n_placed, const PlanBuffer *
         for (size_t i = 0; i < n_placed; i++) {
             const PlanBuffer *o = &pf->buffers.data[i];
             int64_t end = o->offset + plan_align(o->bytes);
-            if (!o->shared && live_together(o, b) && at < end &&
+            if (!o->shared && !o->own && live_together(o, b) && at < end &&
                 o->offset < at + plan_align(b->bytes)) {
                 at = end;
                 moved = true;
@@ -47,7 +47,7 @@ int64_t plan_place_buffers(PlanFunc *pf, int64_t base)
     int64_t end = base;
     for (size_t i = 0; i < pf->buffers.n; i++) {
         PlanBuffer *b = &pf->buffers.data[i];
-        if (b->shared) {
+        if (b->shared || b->own) {
             continue;
         }
         b->offset = first_fit(pf, i, b, base);
@@ -99,6 +99,9 @@ static void add_access(Ctx *ctx, Accesses *list, const PlanFunc *pf, const Place
     Access a = {.write = write, .split = split, .column = p->column, .stride = p->stride};
     if (p->kind == PLACE_SCRATCH) {
         const PlanBuffer *b = plan_buffer(pf, p);
+        if (b->own) {
+            return;
+        }
         a.lo = b->offset;
         a.hi = b->offset + b->bytes;
     } else if (p->kind == PLACE_CACHE) {

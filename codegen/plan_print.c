@@ -22,7 +22,10 @@ static void print_buffer(Buf *b, const PlanBuffer *x)
 {
     buf_printf(b, "    buffer %-20s %s(%lld, %lld) at %lld, %lld bytes%s\n", x->name,
                dtype_name(x->stored), (long long)x->rows, (long long)x->stride,
-               (long long)x->offset, (long long)x->bytes, x->shared ? ", shared" : "");
+               (long long)x->offset, (long long)x->bytes,
+               x->shared ? ", shared"
+               : x->own  ? ", each thread's own"
+                         : "");
 }
 
 static void print_kernel(Buf *b, const PlanFunc *pf, const Kernel *k)

@@ -163,9 +163,21 @@ static void configure_map(const Choice *c, Kernel *k)
     k->split = (SplitBy){SPLIT_COLS, unit, k->config.units};
 }
 
+/* A norm of few rows is done sooner by every thread for itself than by one for all that wait. */
+static bool each_for_itself(const Choice *c)
+{
+    enum { MOST_ELEMENTS = 8192 }; /* of x: results lie on the threads' stacks */
+    const Type *x = type_in(c, 0);
+    bool norm = c->op->kind == OP_ROW_RMS || c->op->kind == OP_RMSNORM ||
+                c->op->kind == OP_LAYERNORM || c->op->kind == OP_RMSNORM_QUANT ||
+                c->op->kind == OP_QUANTIZE;
+    return norm && c->module->phase == PHASE_DECODE && x->dim[0] * x->dim[1] <= MOST_ELEMENTS;
+}
+
 static void configure(const Choice *c, Kernel *k)
 {
     k->split = (SplitBy){SPLIT_ROWS, 1, 0};
+    k->each_thread = each_for_itself(c);
     switch ((int)c->op->kind) {
     case OP_MATMUL:
         configure_matmul(c, k);
