@@ -31,7 +31,7 @@ run()
         exit 0
     fi
     nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null
-    python3 tests/gpu/run.py $long "$@"
+    LD_LIBRARY_PATH=$1/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} python3 tests/gpu/run.py $long "$@"
 }
 
 case ${1:-} in

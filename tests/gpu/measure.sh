@@ -46,7 +46,8 @@ prepare()
         # shellcheck disable=SC2086  # a list of words
         "$SINTER" compile "model_specs/$spec.yaml" --target cuda --arch "${ARCH:-sm_90a}" $options \
             -o "$dir/made" </dev/null || exit 1
-        mv "$dir/made/$spec" "$dir/$name" && rm -r "$dir/made" && echo "$name" || exit 1
+        mv "$dir/made/$spec" "$dir/$name" && rm -r "$dir/made" &&
+            sh tests/gpu/libraries.sh "$dir/$name" "$dir/lib" && echo "$name" || exit 1
     done
 }
 
@@ -65,7 +66,8 @@ run)
         echo "no GPU here: nothing was measured"
         exit 0
     }
-    python3 tests/gpu/measure.py "$dir" "$@"
+    LD_LIBRARY_PATH=$dir/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+        python3 tests/gpu/measure.py "$dir" "$@"
     ;;
 *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" && exit 2 ;;
 esac

@@ -10,6 +10,7 @@
 #   *.i32           ids to feed
 #   *.f32           logits that are expected, one row an id
 #   NAME.ids        ids expected after NAME.prompt
+#   lib             libraries of this machine that programs need and another may lack
 #   NAME.case       TOLERANCE WAYS WEIGHTS IDS LOGITS
 #   NAME.eval       BITS WEIGHTS: bits per byte that the C target finds in tinytales' held-out text
 #
@@ -50,6 +51,7 @@ gpu_program()
     [ -e "$dir/$weights" ] || mv "$made"/*.weights "$dir/$weights"
     program=$(basename "$made"/*.cu .cu)
     mv "$made/$program" "$dir/$name"
+    sh tests/gpu/libraries.sh "$dir/$name" "$dir/lib"
     rm -rf "$made" "$made.log"
 }
 
@@ -120,7 +122,7 @@ random_ids() # COUNT SEED
 {
     awk -v n="$1" -v seed="$2" 'BEGIN {
         srand(seed)
-        for (i = 0; i < n; i++) printf "\\%03o\\000\\000\\000", int(rand() * 250)
+        for (i = 0; i < n; i++) printf "\\%03o\\000\\000\\000", int(rand() * 120)
     }' | xargs -0 printf >"$dir/$1.i32"
 }
 
