@@ -104,9 +104,8 @@ static int64_t columns_of(const Type *t)
 static bool loads_octets(const KernelText *k)
 {
     const KernelParam *w = emit_find_param(k, "w"), *x = emit_find_param(k, "x");
-    bool codes = w->stored == DT_I8 || w->stored == DT_U4;
     return w->ir->layout.cols % 8 == 0 && columns_of(w->ir) % 8 == 0 && k->op->a.group % 8 == 0 &&
-           x->stride % 8 == 0 && (x->stored == DT_F32 || codes);
+           x->stride % 8 == 0;
 }
 
 static void set_matmul(KernelText *k)
@@ -135,6 +134,7 @@ static void set_matmul(KernelText *k)
                     w->ir->dim[0] % cfg->tiles == 0 ? "(n0 + i)"
                                                     : "(n0 + i < ROWS ? n0 + i : ROWS - 1)");
     tmpl_set_bool(env, "octets", loads_octets(k));
+    tmpl_set_bool(env, "x_narrow", x->stored == DT_BF16 || x->stored == DT_F16);
     tmpl_set_bool(env, "codes_in", codes_in);
     tmpl_set_bool(env, "scaled", scaled);
     tmpl_set_bool(env, "many", many);
@@ -147,6 +147,8 @@ static void set_matmul(KernelText *k)
                     : w->stored == DT_U4 ? "uint32_t"
                                          : "uint4");
     tmpl_set_string(env, "load_octet", arena_printf(a, "load_%sx8", type));
+    tmpl_set_string(env, "load_x", arena_printf(a, "load_%sx8", dtype_name(x->stored)));
+    tmpl_set_string(env, "x_floats", arena_printf(a, "floats_of_%sx8", dtype_name(x->stored)));
     tmpl_set_string(env, "octet_floats", arena_printf(a, "floats_of_%sx8", type));
     tmpl_set_string(env, "dot_octets", arena_printf(a, "dot_%sx8", type));
     tmpl_set_string(env, "sum_type", codes_in && !scaled ? "int" : "float");
@@ -226,7 +228,9 @@ void emit_cuda_variables(KernelText *k)
     if (k->op->kind == OP_MATMUL_QKV) {
         set_qkv(k);
     }
-    if (k->op->kind == OP_ATTENTION) {
+    if (variant != NULL && strcmp(variant, "attention_split") == 0) {
+        emit_split_variables(k);
+    } else if (k->op->kind == OP_ATTENTION) {
         set_attention(k);
     }
 }

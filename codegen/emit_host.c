@@ -5,6 +5,7 @@
  *   run(s), runs(s, upper)  lanes of a transposition
  *   has(param)              is this operand there?    f32(x)      a float literal
  *   row(param, t)           pointer to row t          scalar(param, i)   one element as float
+ *   get(param, t, n), put(param, t, n, value)         the same by row and column (GPU targets)
  *   address(param, row, k)  pointer to an element in its stored order, k a multiple of what one
  *                           address holds
  *   zero(row, g)            the zero point of a group
@@ -139,6 +140,18 @@ static const char *from_float(Ctx *ctx, DType stored, const char *s)
     return stored == DT_BF16  ? arena_printf(ctx->arena, "bf16_of_float(%s)", s)
            : stored == DT_F16 ? arena_printf(ctx->arena, "f16_of_float(%s)", s)
                               : s;
+}
+
+/* get("x", t, n): element n of row t as a float. */
+static bool host_get(const Call *c)
+{
+    const KernelParam *p = call_param(c, 0);
+    if (p == NULL) {
+        return false;
+    }
+    const char *at = arena_printf(c->ctx->arena, "%s[%s * %lld + %s]", p->name, call_factor(c, 1),
+                                  (long long)p->stride, call_string(c, 2));
+    return call_text(c, "%s", as_float(c->ctx, p->stored, at));
 }
 
 static bool host_scalar(const Call *c)
@@ -411,31 +424,19 @@ static bool host_load_v(const Call *c)
 /* ---- dispatch -------------------------------------------------------------------------------- */
 
 static const TemplateFunction host_functions[] = {
-    {"repeat", 2, host_repeat},
-    {"string", 1, host_string},
-    {"run", 1, host_run},
-    {"runs", 2, host_runs},
-    {"f32", 1, host_f32},
-    {"has", 1, host_has},
-    {"row", 2, host_row},
-    {"scalar", 2, host_scalar},
-    {"address", 3, host_address},
-    {"zero", 2, host_zero},
-    {"weight", 3, host_weight},
-    {"element", 3, host_element},
-    {"scale_factors", 3, host_scale_factors},
-    {"accs", 3, host_accs},
-    {"store", 3, host_store},
-    {"put", 4, host_put},
-    {"sequence", 1, host_sequence},
-    {"to_cache", 1, host_to_cache},
-    {"to_k", 1, host_to_k},
-    {"to_v", 1, host_to_v},
-    {"from_k", 1, host_from_k},
-    {"from_v", 1, host_from_v},
-    {"load_q", 2, host_load_q},
-    {"load_k", 2, host_load_k},
-    {"load_v", 2, host_load_v},
+    {"repeat", 2, host_repeat},     {"string", 1, host_string},
+    {"run", 1, host_run},           {"runs", 2, host_runs},
+    {"f32", 1, host_f32},           {"has", 1, host_has},
+    {"row", 2, host_row},           {"scalar", 2, host_scalar},
+    {"get", 3, host_get},           {"address", 3, host_address},
+    {"zero", 2, host_zero},         {"weight", 3, host_weight},
+    {"element", 3, host_element},   {"scale_factors", 3, host_scale_factors},
+    {"accs", 3, host_accs},         {"store", 3, host_store},
+    {"put", 4, host_put},           {"sequence", 1, host_sequence},
+    {"to_cache", 1, host_to_cache}, {"to_k", 1, host_to_k},
+    {"to_v", 1, host_to_v},         {"from_k", 1, host_from_k},
+    {"from_v", 1, host_from_v},     {"load_q", 2, host_load_q},
+    {"load_k", 2, host_load_k},     {"load_v", 2, host_load_v},
 };
 
 static const TemplateFunction *find(const TemplateFunction *f, size_t n, Str name)

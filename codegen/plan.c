@@ -24,9 +24,16 @@ typedef struct Build {
 
 /* ---- types and rows -------------------------------------------------------------------------- */
 
+/* The environment, and on a CPU every float, is f32 whatever the IR says: a superset. */
 static DType stored_dtype(DType t)
 {
     return dtype_is_float(t) ? DT_F32 : t;
+}
+
+/* Temporaries of a GPU are what the IR says: each is read by many blocks. */
+static DType temporary_dtype(const Target *target, DType t)
+{
+    return target->gpu ? t : stored_dtype(t);
 }
 
 static int64_t row_elements(const Type *t)
@@ -38,9 +45,9 @@ static int64_t row_elements(const Type *t)
     return n;
 }
 
-static PlanBuffer make_buffer(Str name, const Type *t)
+static PlanBuffer make_buffer(Str name, const Type *t, DType stored)
 {
-    PlanBuffer b = {.name = name, .stored = stored_dtype(t->dtype)};
+    PlanBuffer b = {.name = name, .stored = stored};
     b.rows = t->rank > 0 ? t->dim[0] : 1;
     b.stride = row_elements(t);
     b.bytes = b.rows * b.stride * dtype_bits(b.stored) / 8;
@@ -85,7 +92,7 @@ static void add_shared(Build *b, Str name, const Type *t)
     if (find_shared(b->phase, name) >= 0) {
         return;
     }
-    PlanBuffer buffer = make_buffer(name, t);
+    PlanBuffer buffer = make_buffer(name, t, stored_dtype(t->dtype));
     buffer.shared = true;
     vec_push(b->ctx->arena, &b->phase->shared, buffer);
 }
@@ -353,7 +360,8 @@ static Place place_result(Build *b, OpId def, ValueId v)
             return scratch_place(b->pf, shared_buffer(b, name));
         }
     }
-    PlanBuffer buffer = make_buffer(buffer_name(b, value->name), value->type);
+    PlanBuffer buffer = make_buffer(buffer_name(b, value->name), value->type,
+                                    temporary_dtype(b->plan->target, value->type->dtype));
     buffer.first = (int)b->pf->kernels.n;
     return scratch_place(b->pf, add_buffer(b, buffer));
 }

@@ -18,10 +18,9 @@ void ${name}(${params})
     //% if v_scaled
     const float *value_scales = (const float *)(cache + v_scale) + head * CONTEXT;
     //% end
-    float *to = ${row("out", "t")} + head * GROUP * HEAD_DIM;
     __shared__ float query[GROUP * HEAD_DIM], weight[GROUP][BLOCK];
     for (int i = tid; i < GROUP * HEAD_DIM; i += BLOCK) {
-        query[i] = (${row("q", "t")})[head * GROUP * HEAD_DIM + i];
+        query[i] = ${get("q", "t", "head * GROUP * HEAD_DIM + i")};
     }
     float sum[GROUP][COLS] = {}, max[GROUP], total[GROUP] = {};
     for (int g = 0; g < GROUP; g++) {
@@ -105,7 +104,8 @@ void ${name}(${params})
             for (int i = 0; i < PARTS; i++) {
                 all += together[i][d];
             }
-            to[g * HEAD_DIM + d] = total[g] > 0 ? all / total[g] : 0;
+            const float y = total[g] > 0 ? all / total[g] : 0;
+            ${put("out", "t", "(head * GROUP + g) * HEAD_DIM + d", "y")};
         }
         __syncthreads();
     }

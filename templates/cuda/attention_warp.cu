@@ -20,7 +20,6 @@ void ${name}(${params})
     //% if v_scaled
     const float *value_scales = (const float *)(cache + v_scale) + head * CONTEXT;
     //% end
-    const float *query = ${row("q", "t")} + query_head * HEAD_DIM + d;
     const bool inside = d < HEAD_DIM;
     float q_part[G][8], sum[G][8] = {}, max[G], total[G] = {};
 #pragma unroll
@@ -28,7 +27,9 @@ void ${name}(${params})
         max[g] = -8.5e37f;
 #pragma unroll
         for (int e = 0; e < 8; e++) {
-            q_part[g][e] = inside ? query[g * HEAD_DIM + e] * ${f32(score_scale)} : 0;
+            q_part[g][e] = inside ? ${get("q", "t", "(query_head + g) * HEAD_DIM + d + e")} *
+                                        ${f32(score_scale)}
+                                  : 0;
         }
     }
     const int last = pos[t];
@@ -116,7 +117,6 @@ void ${name}(${params})
         }
     }
     __syncthreads();
-    float *to = ${row("out", "t")} + query_head * HEAD_DIM;
     for (int i = threadIdx.x; i < G * HEAD_DIM; i += WARPS * 32) {
         const int g = i / HEAD_DIM;
         float most = all_max[0][g], whole = 0, y = 0;
@@ -128,6 +128,6 @@ void ${name}(${params})
             whole += all_total[w][g] * shrink;
             y += all[w][g][i % HEAD_DIM] * shrink;
         }
-        to[i] = whole > 0 ? y / whole : 0;
+        ${put("out", "t", "query_head * HEAD_DIM + i", "whole > 0 ? y / whole : 0")};
     }
 }

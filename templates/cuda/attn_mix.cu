@@ -10,7 +10,6 @@ void ${name}(${params})
     const float *value_scales = (const float *)(cache + v_scale) + head * CONTEXT;
     //% end
     const float *weights = p + (t * HEADS + h) * CONTEXT;
-    float *to = ${row("out", "t")} + h * HEAD_DIM;
     for (int d = threadIdx.x; d < HEAD_DIM; d += 128) {
         float sum = 0;
         for (int64_t at = 0; at <= pos[t]; at++) {
@@ -21,6 +20,6 @@ void ${name}(${params})
             //% end
             sum += weight * ${from_v("values[at * HEAD_DIM + d]")};
         }
-        to[d] = sum;
+        ${put("out", "t", "h * HEAD_DIM + d", "sum")};
     }
 }

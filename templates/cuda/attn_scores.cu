@@ -10,7 +10,6 @@ void ${name}(${params})
     //% if k_scaled
     const float *key_scales = (const float *)(cache + k_scale) + head * CONTEXT;
     //% end
-    const float *query = ${row("q", "t")} + h * HEAD_DIM;
     float *to = out + (t * HEADS + h) * CONTEXT;
     for (int64_t p = threadIdx.x; p < CONTEXT; p += 256) {
         if (${hidden}) {
@@ -19,7 +18,7 @@ void ${name}(${params})
         }
         float sum = 0;
         for (int d = 0; d < HEAD_DIM; d++) {
-            sum += query[d] * ${from_k("keys[p * HEAD_DIM + d]")};
+            sum += ${get("q", "t", "h * HEAD_DIM + d")} * ${from_k("keys[p * HEAD_DIM + d]")};
         }
         //% if k_scaled
         sum *= key_scales[p];

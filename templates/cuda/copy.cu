@@ -5,6 +5,7 @@ void ${name}(${params})
     enum { COLS = ${COLS} };
     const int64_t t = blockIdx.x;
     for (int64_t k = threadIdx.x; k < COLS; k += 256) {
-        (${row("out", "t")})[k] = (${row("x", "t")})[k];
+        const float same = ${get("x", "t", "k")};
+        ${put("out", "t", "k", "same")};
     }
 }

@@ -4,8 +4,8 @@ void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x, id = ids[t];
-    float *to = ${row("out", "t")};
     for (int64_t k = threadIdx.x; k < DIM; k += 256) {
-        to[k] = id < 0 ? 0 : ${weight("w", "id", "k")};
+        const float y = id < 0 ? 0 : ${weight("w", "id", "k")};
+        ${put("out", "t", "k", "y")};
     }
 }

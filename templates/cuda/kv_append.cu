@@ -8,9 +8,8 @@ void ${name}(${params})
     if (pos[t] < 0) {
         return;
     }
-    const ${x_type} *from = ${row("x", "t")} + h * DIM;
     ${c_type} *to = (${c_type} *)(kv[${sequence("t")}] + cache) + (h * CONTEXT + pos[t]) * DIM;
     for (int d = threadIdx.x; d < DIM; d += 128) {
-        to[d] = ${to_cache("from[d]")};
+        to[d] = ${to_cache(get("x", "t", "h * DIM + d"))};
     }
 }

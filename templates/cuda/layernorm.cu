@@ -4,26 +4,25 @@ void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x;
-    const float *from = ${row("x", "t")};
-    float *to = ${row("out", "t")};
     float sum = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
-        sum += from[k];
+        sum += ${get("x", "t", "k")};
     }
     const float mean = block_sum(sum) / DIM;
     float squares = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
-        squares += (from[k] - mean) * (from[k] - mean);
+        const float d = ${get("x", "t", "k")} - mean;
+        squares += d * d;
     }
     const float r = rsqrtf(block_sum(squares) / DIM + ${eps});
     for (int k = threadIdx.x; k < DIM; k += 256) {
-        float y = (from[k] - mean) * r;
+        float y = (${get("x", "t", "k")} - mean) * r;
         //% if has("gain")
         y *= ${scalar("gain", "k")};
         //% end
         //% if has("bias")
         y += ${scalar("bias", "k")};
         //% end
-        to[k] = y;
+        ${put("out", "t", "k", "y")};
     }
 }

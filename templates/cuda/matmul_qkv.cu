@@ -105,7 +105,7 @@ void ${name}(${params})
         }
         //% end
         if (unit < HEADS) {
-            (${row("q", "t")})[unit * HEAD_DIM + d] = y;
+            ${put("q", "t", "unit * HEAD_DIM + d", "y")};
         } else if (pos[t] >= 0 && unit < HEADS + KV_HEADS) {
             const int64_t to = ((unit - HEADS) * CONTEXT + pos[t]) * HEAD_DIM + d;
             ((${k_type} *)(kv[${sequence("t")}] + k_cache))[to] = ${to_k("y")};

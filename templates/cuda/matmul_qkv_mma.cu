@@ -42,9 +42,8 @@ void ${name}(${params})
             }
             //% end
             if (unit < HEADS) {
-                float *to = ${row("q", "t")} + unit * HEAD_DIM + d;
-                to[0] = low;
-                to[HEAD_DIM / 2] = high;
+                ${put("q", "t", "unit * HEAD_DIM + d", "low")};
+                ${put("q", "t", "unit * HEAD_DIM + d + HEAD_DIM / 2", "high")};
             } else if (pos[t] >= 0 && unit < HEADS + KV_HEADS) {
                 const int64_t at = ((unit - HEADS) * CONTEXT + pos[t]) * HEAD_DIM + d;
                 ${k_type} *to = (${k_type} *)(kv[${sequence("t")}] + k_cache) + at;

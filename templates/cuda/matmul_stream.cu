@@ -22,7 +22,7 @@ void ${name}(${params})
     enum { GROUP = ${GROUP}, GROUPS = K / GROUP, IN_BLOCK = ${GROUPS_IN_BLOCK} };
     //% end
     enum { SLOT = CHUNK * ${BLOCK_BYTES} };
-    extern __shared__ __align__(128) uint8_t shared[];
+    extern __shared__ __align__(16) uint8_t shared[];
     uint8_t *const x_at = shared + WARPS * SLOTS * SLOT;
     float *const sums = (float *)(x_at + TOKENS * LINE);
     //% if PARTS > 1

@@ -9,6 +9,15 @@ const int tid = threadIdx.x, lane = tid % 32, warp = tid / 32;
 const int warp_m = warp / WARPS_N * (MT * 16), warp_n = warp % WARPS_N * (NT * 8);
 const int64_t t0 = (int64_t)blockIdx.y * BM;
 float acc[MT][NT][4] = {};
+//% if x_narrow
+const uint16_t *x_from[2];
+#pragma unroll
+for (int i = 0; i < 2; i++) {
+    const int64_t t = t0 + tid / 4 + i * 64;
+    x_from[i] = x + (t < rows ? t : rows - 1) * ${STRIDE} + tid % 4 * 8;
+    copy_async16(&x_tile[0][(tid / 4 + i * 64) * LINE + tid % 4 * 8], x_from[i]);
+}
+//% else
 float4 coming[4];
 const float *x_from[4];
 #pragma unroll
@@ -17,6 +26,7 @@ for (int i = 0; i < 4; i++) {
     x_from[i] = x + (t < rows ? t : rows - 1) * ${STRIDE} + tid % 8 * 4;
     coming[i] = *(const float4 *)x_from[i];
 }
+//% end
 //% if w_type == "bf16"
 #pragma unroll
 for (int c = tid; c < BN * 4; c += THREADS) {
@@ -36,15 +46,18 @@ for (int o = 0; o < OCTETS; o++) {
 }
 //% end
 for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
+    //% if x_narrow == false
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const uint2 pair = {bf16_pair(coming[i].x, coming[i].y),
                             bf16_pair(coming[i].z, coming[i].w)};
         *(uint2 *)&x_tile[stage][(tid / 8 + i * 32) * LINE + tid % 8 * 4] = pair;
     }
-    //% if w_type == "bf16"
+    //% end
+    //% if x_narrow || w_type == "bf16"
     wait_copies();
-    //% else
+    //% end
+    //% if w_type != "bf16"
 #pragma unroll
     for (int o = 0; o < OCTETS; o++) {
         const int c = tid + o * THREADS, i = c / 4;
@@ -71,10 +84,18 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
     //% end
     __syncthreads();
     if (k + BK < K) {
+        //% if x_narrow
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            copy_async16(&x_tile[stage ^ 1][(tid / 4 + i * 64) * LINE + tid % 4 * 8],
+                         x_from[i] + k + BK);
+        }
+        //% else
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             coming[i] = *(const float4 *)(x_from[i] + k + BK);
         }
+        //% end
 //% if w_type == "bf16"
 #pragma unroll
         for (int c = tid; c < BN * 4; c += THREADS) {
@@ -87,8 +108,7 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
         for (int o = 0; o < OCTETS; o++) {
             const int c = tid + o * THREADS, i = c / 4;
             if (c < BN * 4) {
-                codes[o] =
-                    ${load_octet}(${address("w", row_of_i, "k + BK + c % 4 * 8")});
+                codes[o] = ${load_octet}(${address("w", row_of_i, "k + BK + c % 4 * 8")});
             }
         }
         //% end

@@ -4,16 +4,15 @@ void ${name}(${params})
 {
     enum { DIM = ${DIM}, GROUPS = ${GROUPS} };
     const int64_t t = blockIdx.x, g = blockIdx.y;
-    const float *from = ${row("x", "t")} + g * DIM;
     int8_t *to = ${row("codes", "t")} + g * DIM;
     float max = 0;
     for (int k = threadIdx.x; k < DIM; k += 128) {
-        max = fmaxf(max, fabsf(from[k]));
+        max = fmaxf(max, fabsf(${get("x", "t", "g * DIM + k")}));
     }
     max = block_max(max);
     const float scale = max / 127;
     for (int k = threadIdx.x; k < DIM; k += 128) {
-        to[k] = code_of(from[k], scale);
+        to[k] = code_of(${get("x", "t", "g * DIM + k")}, scale);
     }
     if (threadIdx.x == 0) {
         scales[t * GROUPS + g] = scale;

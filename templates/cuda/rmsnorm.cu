@@ -4,18 +4,17 @@ void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x, first = blockIdx.y * (int64_t)DIM;
-    const float *from = ${row("x", "t")} + first;
-    float *to = ${row("out", "t")} + first;
     float sum = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
-        sum += from[k] * from[k];
+        const float x_k = ${get("x", "t", "first + k")};
+        sum += x_k * x_k;
     }
     const float r = rsqrtf(block_sum(sum) / DIM + ${eps});
     for (int k = threadIdx.x; k < DIM; k += 256) {
+        float y = ${get("x", "t", "first + k")} * r;
         //% if has("gain")
-        to[k] = from[k] * r * ${scalar("gain", "k")};
-        //% else
-        to[k] = from[k] * r;
+        y *= ${scalar("gain", "k")};
         //% end
+        ${put("out", "t", "first + k", "y")};
     }
 }

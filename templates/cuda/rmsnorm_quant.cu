@@ -4,28 +4,28 @@ void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x;
-    const float *from = ${row("x", "t")};
     int8_t *to = ${row("codes", "t")};
     float sum = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
-        sum += from[k] * from[k];
+        const float x_k = ${get("x", "t", "k")};
+        sum += x_k * x_k;
     }
     const float r = rsqrtf(block_sum(sum) / DIM + ${eps});
     float max = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
         //% if has("gain")
-        max = fmaxf(max, fabsf(from[k] * r * ${scalar("gain", "k")}));
+        max = fmaxf(max, fabsf(${get("x", "t", "k")} * r * ${scalar("gain", "k")}));
         //% else
-        max = fmaxf(max, fabsf(from[k] * r));
+        max = fmaxf(max, fabsf(${get("x", "t", "k")} * r));
         //% end
     }
     max = block_max(max);
     const float scale = max / 127;
     for (int k = threadIdx.x; k < DIM; k += 256) {
         //% if has("gain")
-        to[k] = code_of(from[k] * r * ${scalar("gain", "k")}, scale);
+        to[k] = code_of(${get("x", "t", "k")} * r * ${scalar("gain", "k")}, scale);
         //% else
-        to[k] = code_of(from[k] * r, scale);
+        to[k] = code_of(${get("x", "t", "k")} * r, scale);
         //% end
     }
     if (threadIdx.x == 0) {

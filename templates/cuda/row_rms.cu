@@ -4,10 +4,10 @@ void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x;
-    const float *from = ${row("x", "t")};
     float sum = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
-        sum += from[k] * from[k];
+        const float x_k = ${get("x", "t", "k")};
+        sum += x_k * x_k;
     }
     sum = block_sum(sum);
     if (threadIdx.x == 0) {

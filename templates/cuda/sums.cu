@@ -22,10 +22,7 @@ float xs[TOKENS][8];
 #pragma unroll
 for (int j = 0; j < TOKENS; j++) {
     const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
-    const float4 *from = (const float4 *)(${row("x", "token")} + k);
-    const float4 a = from[0], b = from[1];
-    xs[j][0] = a.x, xs[j][1] = a.y, xs[j][2] = a.z, xs[j][3] = a.w;
-    xs[j][4] = b.x, xs[j][5] = b.y, xs[j][6] = b.z, xs[j][7] = b.w;
+    ${x_floats}(xs[j], ${load_x}(${row("x", "token")} + k));
 }
 //% end
 #pragma unroll
@@ -56,7 +53,11 @@ for (int i = 0; i < R; i++) {
         }
         //% else
         const int64_t token = t0 + j < rows ? t0 + j : rows - 1;
+        //% if codes_in
         const ${sum_type} dot = (${row("x", "token")})[k] * ${element("r", "k", group_name)};
+        //% else
+        const ${sum_type} dot = ${get("x", "token", "k")} * ${element("r", "k", group_name)};
+        //% end
         //% end
         //% if scaled
         //% if octets && has("x_scale")
