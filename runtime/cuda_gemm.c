@@ -7,20 +7,12 @@
 enum { WIDTHS = sizeof(((SinterGemm *)0)->kernel) / sizeof(int), NARROWEST = 64 };
 enum { ROWS_IN_TILE = 16, ROWS_IN_BLOCK = 128, STEP = 64, THREADS = 384 };
 enum { TYPE_UINT8 = 0, TYPE_UINT16 = 1, SWIZZLE_32 = 1, SWIZZLE_64 = 2, SWIZZLE_128 = 3 };
-enum { PROMOTE_256 = 3, MULTIPROCESSORS = 16 /* CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT */ };
+enum { PROMOTE_256 = 3 };
 
 /* What the driver writes: 128 bytes, read by the kernel as a parameter. */
 typedef struct TensorMap {
     _Alignas(64) uint64_t opaque[16];
 } TensorMap;
-
-static void keep_error(SinterGpu *g, int error, int kernel)
-{
-    if (error && !g->error) {
-        g->error = error;
-        g->failed = g->model->gpu->kernels[kernel];
-    }
-}
 
 static void *address(const void *p)
 {
@@ -80,22 +72,21 @@ static int choose_width(const SinterGemm *m, int blocks)
 int sinter_gpu_gemm(SinterGpu *g, const SinterGemm *m, void **arg)
 {
     TensorMap x, w;
-    int blocks = 0;
     if (!g->kernel[m->kernel[0]])
         return 0;
-    int error = g->d.device_attribute(&blocks, MULTIPROCESSORS, g->device);
+    int blocks = g->multiprocessors;
     int cluster = up(m->w_rows, ROWS_IN_BLOCK) % 2 ? 1 : 2;
     int width = choose_width(m, blocks > 1 ? blocks : 2), tokens = NARROWEST << width;
     int tiles = up(m->rows, tokens) * up(m->w_rows, ROWS_IN_BLOCK);
-    if (!error)
-        error = map_x(g, m, tokens, &x);
+    int error = map_x(g, m, tokens, &x);
     if (!error)
         error = map_w(g, m, &w);
-    keep_error(g, error, m->kernel[width]);
+    gpu_note(g, error, g->model->gpu->kernels[m->kernel[width]]);
     arg[0] = &x;
     arg[1] = &w;
     blocks = (blocks < tiles ? blocks : tiles) / cluster * cluster;
-    const SinterGrid grid = {.x = blocks, .y = 1, .block = THREADS, .shared = m->shared};
+    const SinterGrid grid = {
+        .x = blocks, .y = 1, .block = THREADS, .shared = m->shared, .when = SINTER_EARLY};
     if (!error)
         sinter_gpu_launch(g, m->kernel[width], grid, arg);
     return 1;

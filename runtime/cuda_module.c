@@ -9,7 +9,7 @@
 #include "cuda_parts.h"
 #include "jit.h"
 
-enum { ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MINOR = 76, NOT_FOUND = 500 };
+enum { ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MINOR = 76 };
 
 /* ---- code that is inside --------------------------------------------------------------------- */
 
@@ -128,7 +128,7 @@ static SinterStatus find_kernels(SinterGpu *g, Message *m)
     for (int i = 0; i < p->n_kernels; i++) {
         CuHandle module = g->module[i % g->n_modules];
         int error = g->d.module_function(&g->kernel[i], module, p->kernels[i]);
-        if (error == NOT_FOUND)
+        if (error == GPU_NOT_FOUND)
             g->kernel[i] = NULL; /* made for other chips */
         else if (error)
             return gpu_error(g, error, p->kernels[i], m);

@@ -12,6 +12,8 @@
 #include "cuda.h"
 #include "cuda_driver.h"
 
+/* CUDA_ERROR_NOT_FOUND: a kernel that is not in the loaded machine code */
+enum { GPU_NOT_FOUND = 500 };
 enum { GPU_MAX_GRAPHS = 2 * SINTER_MAX_BATCH };
 
 /* A step's kernels as they were recorded at its first run. */

@@ -131,6 +131,8 @@ static void spread(SinterGpu *g, SinterGrid *grid)
 void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg)
 {
     CuLaunchAttribute programmatic = {.id = LAUNCH_PROGRAMMATIC, .value.flag = 1};
+    if (!g->kernel[kernel])
+        gpu_note(g, GPU_NOT_FOUND, g->model->gpu->kernels[kernel]);
     if (grid.when == SINTER_STREAM)
         spread(g, &grid);
     prepare(g, kernel, grid.shared);

@@ -26,3 +26,5 @@ if (threadIdx.x == 0) {
     }
 }
 cluster_sync();
+dependents_launch();
+dependency_wait();
