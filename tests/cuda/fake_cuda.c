@@ -255,14 +255,6 @@ int cuLaunchKernelEx(const void *config, void *f, void **arg, void **extra)
     (void)config, (void)f, (void)arg, (void)extra;
     return fails("cuLaunchKernelEx", 701);
 }
-int cuTensorMapEncodeTiled(void *map, int type, unsigned rank, void *address, const void *extent,
-                           const void *stride, const void *box, const void *every, int interleave,
-                           int swizzle, int promotion, int fill)
-{
-    (void)map, (void)type, (void)rank, (void)address, (void)extent, (void)stride, (void)box;
-    (void)every, (void)interleave, (void)swizzle, (void)promotion, (void)fill;
-    return fails("cuTensorMapEncodeTiled", 1);
-}
 int cuGetErrorName(int e, const char **s)
 {
     (void)e;
