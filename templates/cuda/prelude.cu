@@ -46,7 +46,7 @@ __device__ inline uint16_t f16_of_float(float x)
 //% if used("apply_silu")
 __device__ inline float apply_silu(float x)
 {
-    return x / (1 + expf(-x));
+    return __fdividef(x, 1 + __expf(-x));
 }
 
 //% end
