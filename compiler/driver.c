@@ -12,6 +12,7 @@
 #include "compiler/base/file.h"
 #include "compiler/build.h"
 #include "compiler/cache.h"
+#include "compiler/device.h"
 #include "compiler/doctor.h"
 #include "compiler/import_hf.h"
 #include "compiler/inspect.h"
@@ -239,12 +240,22 @@ static bool run_pack(Ctx *ctx, const Options *o)
     return compilation_open(&c, ctx, o) && program_plan(&p, &c) && program_pack(&p, NULL);
 }
 
+/* With a device named, shares are of the bandwidth that its file has. */
 static bool run_bench(Ctx *ctx, const Options *o)
 {
     TextList args = {0};
+    const Device *device = o->device ? device_load(ctx, o->device) : NULL;
     vec_push(ctx->arena, &args, "bench");
     vec_push(ctx->arena, &args, "--random");
     vec_push(ctx->arena, &args, "1");
+    if (o->device && !device) {
+        return false;
+    }
+    if (device) {
+        vec_push(ctx->arena, &args, "--peak");
+        vec_push(ctx->arena, &args,
+                 (const char *)arena_printf(ctx->arena, "%.9g", device->bandwidth / 1e9));
+    }
     return program_run_cached(ctx, o, &args);
 }
 

@@ -2,30 +2,11 @@
  * uses: the bandwidth is probed right before and right after, with the same threads. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "commands.h"
+#include "bench.h"
 #include "random.h"
 
 enum { DEFAULT_PROMPT = 512, DEFAULT_DECODE = 128 };
-
-typedef struct Bench {
-    Sinter *s;
-    const CliArgs *args;
-    SinterSequence *q[SINTER_MAX_BATCH];
-    int32_t *ids;         /* [context] */
-    double before, after; /* bytes/s */
-} Bench;
-
-/* One test: `tokens` per run, seconds of each run, ascending. */
-typedef struct Result {
-    char name[32];
-    int tokens; /* per sequence */
-    int sequences;
-    double *seconds; /* [repeats] */
-    int n;
-    double bytes; /* read by all runs together; 0: not counted */
-} Result;
 
 /* ---- running --------------------------------------------------------------------------------- */
 
@@ -45,10 +26,29 @@ static SinterStatus run_prefill(Bench *b, int tokens)
     return sinter_feed(b->q[0], b->ids, (size_t)tokens);
 }
 
+static int want_more(void *user, const int32_t *ids)
+{
+    (void)user;
+    (void)ids;
+    return 0;
+}
+
+/* From embedding to the likeliest id, which is the next step's token: nothing passes the host. */
+static SinterStatus run_draws(Bench *b, int tokens)
+{
+    static const SinterSampling greedy = {.top_p = 1};
+    SinterSampling sampling[SINTER_MAX_BATCH];
+    for (int k = 0; k < b->args->batch; k++)
+        sampling[k] = greedy;
+    return engine_continue(b->q, b->args->batch, b->ids, sampling, tokens, want_more, NULL);
+}
+
 static SinterStatus run_decode(Bench *b, int tokens)
 {
     int32_t id[SINTER_MAX_BATCH];
     SinterStatus status = SINTER_OK;
+    if (b->s->gpu && b->s->model->gpu->sample)
+        return run_draws(b, tokens);
     for (int i = 0; !status && i < tokens; i++) {
         for (int k = 0; k < b->args->batch; k++)
             id[k] = b->ids[(i + k) % sinter_context(b->s)];
@@ -88,134 +88,25 @@ static SinterStatus measure(Bench *b, BenchFn fn, Result *r)
     return SINTER_OK;
 }
 
-/* ---- figures --------------------------------------------------------------------------------- */
-
-static double median(const Result *r)
+/* One more run of a test with a look at each kernel. */
+static SinterStatus profile(Bench *b, BenchFn fn, const SinterEntry *e, Result *r, int steps)
 {
-    int h = r->n / 2;
-    return r->n % 2 ? r->seconds[h] : (r->seconds[h - 1] + r->seconds[h]) / 2;
-}
-
-static double speed(const Result *r, double seconds)
-{
-    return r->tokens * r->sequences / seconds;
-}
-
-static double bytes_per_second(const Result *r)
-{
-    return r->bytes / r->n / median(r);
-}
-
-static double bandwidth(const Bench *b)
-{
-    return b->before > b->after ? b->before : b->after;
-}
-
-static void print_row(const Bench *b, const Result *r)
-{
-    double m = median(r);
-    printf("%-12s %10.2f  %10.2f .. %-10.2f %10.3f", r->name, speed(r, m),
-           speed(r, r->seconds[r->n - 1]), speed(r, r->seconds[0]), m * 1e3 / r->tokens);
-    if (r->bytes > 0 && bandwidth(b) > 0)
-        printf(" %9.2f %6.1f %%", bytes_per_second(r) / 1e9,
-               100 * bytes_per_second(r) / bandwidth(b));
-    putchar('\n');
-}
-
-static void print_table(const Bench *b, const Result *r, int n)
-{
-    const SinterModel *m = b->s->model;
-    printf("%s (%s)\n%s, %d threads, %s weights, %.3f GB\n\n", m->name, m->spec_summary, m->target,
-           pool_threads(b->s->pool), b->s->weights.random ? "random" : "packed",
-           (double)b->s->weights.bytes / 1e9);
-    printf("%-12s %10s  %24s %10s %9s %8s\n", "test", "tokens/s", "min .. max       ", "ms/token",
-           "GB/s", "of read");
-    for (int i = 0; i < n; i++)
-        print_row(b, &r[i]);
-    if (b->s->gpu)
-        printf("\n%s: memory copied at %.2f GB/s before, %.2f GB/s after (bytes read and written); "
-               "%s\n",
-               gpu_words(b->s->gpu), b->before / 1e9, b->after / 1e9, gpu_code(b->s->gpu));
-    else
-        printf("\nmemory read by %d threads: %.2f GB/s before, %.2f GB/s after\n",
-               pool_threads(b->s->pool), b->before / 1e9, b->after / 1e9);
-}
-
-static void print_json_result(const Bench *b, const Result *r)
-{
-    double m = median(r);
-    printf("{\"test\": \"%s\", \"tokens\": %d, \"sequences\": %d, \"tokens_per_second\": %.4f, "
-           "\"min\": %.4f, \"max\": %.4f, \"ms_per_token\": %.6f",
-           r->name, r->tokens, r->sequences, speed(r, m), speed(r, r->seconds[r->n - 1]),
-           speed(r, r->seconds[0]), m * 1e3 / r->tokens);
-    if (r->bytes > 0 && bandwidth(b) > 0)
-        printf(", \"bytes_per_second\": %.0f, \"of_read_bandwidth\": %.4f", bytes_per_second(r),
-               bytes_per_second(r) / bandwidth(b));
-    putchar('}');
-}
-
-static void print_json(const Bench *b, const Result *r, int n)
-{
-    const SinterModel *m = b->s->model;
-    printf("{\"model\": ");
-    json_string(m->name);
-    printf(", \"target\": ");
-    json_string(m->target);
-    printf(", \"spec\": ");
-    json_string(m->spec_summary);
-    printf(", \"threads\": %d, \"random_weights\": %s, \"weights_bytes\": %zu, \"depth\": %d, "
-           "\"read_bandwidth_before\": %.0f, \"read_bandwidth_after\": %.0f, \"results\": [",
-           pool_threads(b->s->pool), b->s->weights.random ? "true" : "false", b->s->weights.bytes,
-           b->args->bench_depth, b->before, b->after);
-    for (int i = 0; i < n; i++) {
-        if (i)
-            fputs(", ", stdout);
-        print_json_result(b, &r[i]);
-    }
-    printf("]}\n");
-}
-
-/* ---- profile --------------------------------------------------------------------------------- */
-
-/* Totals of `runs` steps of one entry, at `pos` positions on average. */
-static void print_profile(const Bench *b, const SinterEntry *e, const char *name, int runs,
-                          double pos)
-{
-    const SinterModel *m = b->s->model;
-    const uint64_t *ns = b->s->profile;
-    uint64_t total = 0;
-    for (int i = e->first_step; i < e->first_step + e->n_steps; i++)
-        total += ns[i];
-    printf("\n%s: %.3f ms a step\n%-36s %6s %10s %10s %9s %9s %7s\n", name,
-           (double)total / 1e6 / runs, "kernel", "calls", "us", "MB", "GB/s", "GFLOP/s", "share");
-    for (int i = e->first_step; i < e->first_step + e->n_steps; i++) {
-        const SinterKernelInfo *k = &m->steps[i];
-        double seconds = (double)ns[i] / 1e9 / runs, safe = seconds > 0 ? seconds : 1;
-        double bytes = k->weight_bytes + k->activation_bytes + k->kv_bytes_per_pos * pos;
-        printf("%-36s %6d %10.2f %10.3f %9.2f %9.1f %5.1f %%\n", k->name, k->calls, seconds * 1e6,
-               bytes / 1e6, bytes / safe / 1e9, k->flops / safe / 1e9,
-               total ? 100.0 * (double)ns[i] / (double)total : 0);
-    }
-}
-
-static SinterStatus profile(Bench *b, BenchFn fn, const SinterEntry *e, const Result *r, int steps)
-{
-    size_t n = (size_t)b->s->model->n_steps;
-    uint64_t *ns = calloc(n ? n : 1, sizeof *ns);
-    if (!ns)
+    size_t n = (size_t)b->s->model->n_steps + 1;
+    r->profile.ns = calloc(n, sizeof *r->profile.ns);
+    if (!r->profile.ns)
         return message_set(&b->s->error, SINTER_ENVIRONMENT, "no memory for the profile");
     SinterStatus status = fill_depth(b);
-    b->s->profile = ns;
+    b->s->profile = r->profile.ns;
     if (!status)
         status = fn(b, r->tokens);
-    if (!status)
-        print_profile(b, e, r->name, steps, b->args->bench_depth + r->tokens / 2.0);
     b->s->profile = NULL;
-    free(ns);
+    r->profile.entry = e;
+    r->profile.steps = steps;
+    r->profile.pos = b->args->bench_depth + r->tokens / 2.0;
     return status;
 }
 
-static SinterStatus profile_all(Bench *b, const Result *r, int n)
+static SinterStatus profile_all(Bench *b, Result *r, int n)
 {
     SinterStatus status = SINTER_OK;
     const SinterEntry *prefill = &b->s->model->prefill;
@@ -249,31 +140,33 @@ static double probe(const Bench *b)
     return b->s->gpu ? gpu_bandwidth(b->s->gpu) : bandwidth_probe(b->s->pool);
 }
 
+static SinterStatus run_tests(Bench *b, Result *r, int n)
+{
+    SinterStatus status = SINTER_OK;
+    b->before = probe(b);
+    for (int i = 0; !status && i < n; i++)
+        status = measure(b, r[i].name[0] == 'p' ? run_prefill : run_decode, &r[i]);
+    b->after = probe(b);
+    return !status && b->args->profile ? profile_all(b, r, n) : status;
+}
+
 static SinterStatus measure_all(Bench *b, double *seconds, int prompt, int decode)
 {
     const CliArgs *a = b->args;
-    Result r[2];
+    Result r[2] = {0};
     int n = 0;
-    SinterStatus status = SINTER_OK;
-    b->before = probe(b);
-    if (prompt > 0) {
-        r[n] = make_result("pp", prompt, 1, a->bench_depth, seconds);
-        status = measure(b, run_prefill, &r[n++]);
-    }
-    if (!status && decode > 0) {
-        r[n] = make_result("tg", decode, a->batch, a->bench_depth, seconds + a->repeats);
-        status = measure(b, run_decode, &r[n++]);
-    }
-    if (status)
-        return status;
-    b->after = probe(b);
+    if (prompt > 0)
+        r[n++] = make_result("pp", prompt, 1, a->bench_depth, seconds);
+    if (decode > 0)
+        r[n++] = make_result("tg", decode, a->batch, a->bench_depth, seconds + a->repeats);
+    SinterStatus status = run_tests(b, r, n);
     if (!a->quiet)
         progress_clear();
-    if (a->json)
-        print_json(b, r, n);
-    else
-        print_table(b, r, n);
-    return a->profile && !a->json ? profile_all(b, r, n) : SINTER_OK;
+    if (!status)
+        bench_print(b, r, n);
+    for (int i = 0; i < n; i++)
+        free(r[i].profile.ns);
+    return status;
 }
 
 /* What was asked for, else the usual length, cut to what the context has room for. */
@@ -303,7 +196,9 @@ static SinterStatus prepare(Bench *b)
 
 SinterStatus bench_run(Sinter *s, const CliArgs *a)
 {
-    Bench b = {.s = s, .args = a};
+    Bench b = {.s = s, .args = a, .peak = (double)a->peak * 1e9};
+    if (b.peak <= 0 && s->gpu)
+        b.peak = gpu_peak(s->gpu);
     double *seconds = calloc((size_t)a->repeats * 2, sizeof *seconds);
     SinterStatus status = seconds ? prepare(&b) : SINTER_ENVIRONMENT;
     int prompt = test_tokens(&b, a->bench_prompt, DEFAULT_PROMPT);

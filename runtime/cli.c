@@ -70,7 +70,7 @@ static const Option options[] = {
      "with --tokens: print N generated ids"},
     {CLI_RUN, "--decode", NULL, NULL, FLAG, AT(decode), 0, 0,
      "with --tokens: feed one by one instead of in chunks"},
-    {CLI_RUN | CLI_BENCH, "--batch", NULL, "N", INT, AT(batch), 1, SINTER_MAX_BATCH,
+    {CLI_RUN | CLI_BENCH, "--batch", "-b", "N", INT, AT(batch), 1, SINTER_MAX_BATCH,
      "sequences in each decode step (run: copies of the same)"},
     {CLI_RUN, "--stagger", NULL, "N", INT, AT(stagger), 0, INT_LARGE,
      "with --batch: each sequence starts N steps after the one before, so that steps have 1 to "
@@ -81,6 +81,8 @@ static const Option options[] = {
      "tokens of the decode test (128); 0 skips it"},
     {CLI_BENCH, "-d", "--depth", "N", INT, AT(bench_depth), 0, INT_LARGE,
      "tokens already in the context before each test"},
+    {CLI_BENCH, "--peak", NULL, "GB/S", FLOAT, AT(peak), 0, 1e9,
+     "the memory's bandwidth, for shares of it; else what a GPU's clock and bus promise"},
     {CLI_BENCH, "-r", "--repeat", "N", INT, AT(repeats), 1, 1000, "runs of each test"},
     {CLI_BENCH, "--profile", NULL, NULL, FLAG, AT(profile), 0, 0,
      "time, bytes and FLOPs of each kernel"},

@@ -29,6 +29,7 @@ typedef struct CliArgs {
     int stagger; /* steps by which a sequence of the batch starts after the one before */
     int top_k;
     float temperature, top_p;
+    float peak; /* GB/s; 0: not given */
     int bench_prompt, bench_n, bench_depth, repeats;
     int decode, json, profile, quiet, no_bos, skip_checksums;
 } CliArgs;

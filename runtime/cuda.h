@@ -47,5 +47,7 @@ SinterStatus gpu_draw_ids(SinterGpu *g, int32_t *ids, Message *m);
 SinterStatus gpu_draw_end(SinterGpu *g, Message *m);
 /* Bytes per second of a kernel-free read of device memory, measured by copying; 0 when it fails. */
 double gpu_bandwidth(SinterGpu *g);
+/* The same as the memory's clock and bus promise; 0 when the driver does not say. */
+double gpu_peak(SinterGpu *g);
 
 #endif

@@ -140,3 +140,13 @@ double gpu_bandwidth(SinterGpu *g)
     g->d.release(p);
     return rate;
 }
+
+double gpu_peak(SinterGpu *g)
+{
+    enum { MEMORY_KHZ = 36, BUS_BITS = 37 };
+    int khz = 0, bits = 0;
+    if (g->d.device_attribute(&khz, MEMORY_KHZ, g->device) ||
+        g->d.device_attribute(&bits, BUS_BITS, g->device))
+        return 0;
+    return 2e3 * khz * bits / 8; /* two transfers a clock */
+}

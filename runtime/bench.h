@@ -1,0 +1,37 @@
+/* bench.h - what the two files of `x bench` share: bench.c runs, bench_print.c shows. */
+#ifndef SINTER_BENCH_H
+#define SINTER_BENCH_H
+
+#include "commands.h"
+
+typedef struct Bench {
+    Sinter *s;
+    const CliArgs *args;
+    SinterSequence *q[SINTER_MAX_BATCH];
+    int32_t *ids;         /* [context] */
+    double before, after; /* bytes/s */
+    double peak;          /* bytes/s that the device promises; 0: not known */
+} Bench;
+
+/* The steps of one test, kernel by kernel: ns[i] of entry->first_step + i, then of drawing ids. */
+typedef struct BenchProfile {
+    const SinterEntry *entry; /* NULL: not measured */
+    uint64_t *ns;             /* [model->n_steps + 1] */
+    int steps;
+    double pos; /* positions in the caches, on average */
+} BenchProfile;
+
+/* One test: `tokens` per run, seconds of each run, ascending. */
+typedef struct Result {
+    char name[32];
+    int tokens; /* per sequence */
+    int sequences;
+    double *seconds; /* [repeats] */
+    int n;
+    double bytes; /* read by all runs together; 0: not counted */
+    BenchProfile profile;
+} Result;
+
+void bench_print(const Bench *b, const Result *r, int n);
+
+#endif
