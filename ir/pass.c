@@ -172,8 +172,26 @@ static bool has_gain(const Func *f)
     return false;
 }
 
+/* Where many rows meet a target that multiplies them as they lie in memory, they lie there
+ * normalised: one kernel writes them so, and 1/rms has no place in the epilogues. */
+static bool normalises_once(const Func *f, const char *rule, const PassEnv *env)
+{
+    FOR_EACH_OP(f, id)
+    {
+        const Op *op = &f->op[id];
+        if (op->kind == OP_RMSNORM && f->value[op->out[0]].type->dim[0] > IR_MAX_BATCH) {
+            return env->norm_prologue != NULL && strcmp(rule, "norm_row_scale") == 0;
+        }
+    }
+    return false;
+}
+
 static bool norm_allows(const Func *f, const char *rule, const char *pass, PassEnv *env)
 {
+    if (env->norm != NORM_NONE && normalises_once(f, rule, env)) {
+        pass_refused(env, f, pass, rule, NULL, "many rows are normalised once, by one kernel");
+        return false;
+    }
     if (env->norm == NORM_FOLD) {
         return true;
     }
