@@ -170,8 +170,10 @@ static void set_qkv(KernelText *k)
                         : "i0 + i");
     tmpl_set_string(&k->env, "column_at",
                     pairs ? "first + at % (WIDTH / 2) + at / (WIDTH / 2) * (HEAD_DIM / 2)" : "at");
+    /* eight rows at once: more than two tokens, or two of wide weights, are more than registers */
+    int few = emit_find_param(k, "w")->stored == DT_F32 ? 1 : 2;
     tmpl_set_int(&k->env, "R",
-                 pairs && k->kernel->config.tokens <= 2               ? 8
+                 pairs && k->kernel->config.tokens <= few             ? 8
                  : a->head_dim % 4 != 0                               ? 1
                  : k->op->a.group > 0 && k->kernel->config.tokens > 4 ? 2
                                                                       : 4);
@@ -385,6 +387,26 @@ static void put_launches(const Emit *e, Buf *b)
     }
 }
 
+/* A kernel that asks a chip for more than it has would fail when it is launched. */
+static bool check_shared(const Emit *e)
+{
+    const Target *t = e->plan->target;
+    for (size_t i = 0; i < e->kernels.n; i++) {
+        const EmittedKernel *k = &e->kernels.data[i];
+        for (int c = 0; c < t->n_arch; c++) {
+            int most = target_block_shared(t->arch[c]);
+            if (k->shared > most) {
+                return diag_error(e->ctx->diag, (Span){0},
+                                  "%s takes %d KiB of shared memory in a block, and %s has %d KiB; "
+                                  "use a smaller --batch, or leave %s out of --arch",
+                                  k->symbol, (k->shared + 1023) >> 10, t->arch[c], most >> 10,
+                                  t->arch[c]);
+            }
+        }
+    }
+    return true;
+}
+
 bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_dir, Buf *source,
                Buf *header, Buf *device)
 {
@@ -397,7 +419,7 @@ bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_di
             return false;
         }
     }
-    if (!emit_services(&e)) {
+    if (!emit_services(&e) || !check_shared(&e)) {
         return false;
     }
     emit_join_comments(&e);
