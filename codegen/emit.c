@@ -144,6 +144,7 @@ bool emit_kernel(Emit *e, KernelText *k)
     const KernelConfig *cfg = &k->kernel->config;
     x.file = cfg->variant != NULL ? cfg->variant : cfg->template;
     x.launch = e->plan->target->gpu ? emit_launch(k) : NULL;
+    x.shared = k->shared;
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, k->phase->name);
     if (e->plan->target->gpu && !emit_wgmma(k, &x)) {

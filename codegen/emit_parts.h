@@ -39,6 +39,7 @@ typedef struct EmittedKernel {
     Str text; /* NULL: only a host function */
     Str file;   /* its template, below the target's folder */
     Str launch; /* GPU targets: the host function that launches it */
+    int shared; /* bytes of dynamic shared memory of a block */
     Buf users;  /* phases that call it */
 } EmittedKernel;
 

@@ -41,6 +41,9 @@ const Target *target_c(Ctx *ctx, const char *cpu);
 /* The CUDA target for a list of chips, "sm_80,sm_90a,compute_90"; NULL: those. NULL after a
  * diagnostic. */
 const Target *target_cuda(Ctx *ctx, const char *chips);
+/* Bytes of shared memory that a block can have on a chip; INT_MAX when that depends on the chip that
+ * PTX meets. */
+int target_block_shared(const char *arch);
 /* Of the file that holds the code for "sm_90a": "cubin"; for "compute_90": "ptx". */
 const char *target_code_suffix(const char *arch);
 /* What this machine can do, best first ("portable" at least). */

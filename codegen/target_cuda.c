@@ -7,6 +7,7 @@
  * in one thread, on the plain path and in a tensor core's tile. A thread of the GPU is what a
  * vector lane is on a CPU, so that expressions are scalar: lanes = 1.
  */
+#include <limits.h>
 #include <string.h>
 
 #include "codegen/stream.h"
@@ -17,6 +18,9 @@ enum { INTERLEAVED_ROWS = 8, TILE_ROWS = 16, TILE_BITS = 512, MAX_CHIPS = 8 };
 /* compute_*: PTX, which the driver of a later chip compiles when the program starts. */
 static const char *const known_chips[] = {"sm_80",  "sm_86",      "sm_89",     "sm_90",
                                           "sm_90a", "compute_80", "compute_90"};
+/* Of each: KiB of shared memory that a block can have (CUDA C++ Programming Guide, "Compute
+ * Capabilities"); 0: not known. */
+static const int block_kib[] = {163, 99, 99, 227, 227, 0, 0};
 enum { N_CHIPS = sizeof known_chips / sizeof known_chips[0] };
 
 static bool add_chip(Ctx *ctx, Target *t, const char **list, const char *name)
@@ -60,6 +64,16 @@ static void set_tiles(Target *t)
     t->whole_tiles = true;
     t->pair_heads = true;
     t->norm_prologue = stream_normalises;
+}
+
+int target_block_shared(const char *arch)
+{
+    for (int i = 0; i < N_CHIPS; i++) {
+        if (strcmp(known_chips[i], arch) == 0 && block_kib[i] > 0) {
+            return block_kib[i] << 10;
+        }
+    }
+    return INT_MAX;
 }
 
 const char *target_code_suffix(const char *arch)

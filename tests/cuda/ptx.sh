@@ -46,3 +46,9 @@ if [ -n "$nvrtc" ]; then
 else
     skip "NVRTC makes PTX too" "there is no libnvrtc here"
 fi
+
+refused "a kernel that is too large for a chip" 1 "$SINTER" compile model_specs/llama-3-8b.yaml --target cuda \
+    --arch sm_80,sm_89 --emit src -o "$work/large" -- "KiB of shared memory" "sm_89 has 99 KiB" \
+    "use a smaller --batch" "leave sm_89 out"
+check "fewer sequences fit" "$SINTER" compile model_specs/llama-3-8b.yaml --target cuda --arch sm_80,sm_89 \
+    --batch 4 --emit src -o "$work/small"
