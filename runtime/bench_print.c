@@ -107,6 +107,18 @@ static void print_row(const Bench *b, const Result *r)
     putchar('\n');
 }
 
+/* What the GPU's memory and the link to it gave. */
+static void print_gpu(const Bench *b)
+{
+    double seconds = gpu_load_seconds(b->s->gpu);
+    printf(
+        "\n%s: memory copied at %.2f GB/s before, %.2f GB/s after (bytes read and written); %s\n",
+        gpu_words(b->s->gpu), b->before / 1e9, b->after / 1e9, gpu_code(b->s->gpu));
+    if (seconds > 0)
+        printf("weights uploaded in %.3f s: %.2f GB/s; a plain copy of pinned memory: %.2f GB/s\n",
+               seconds, (double)b->s->weights.bytes / seconds / 1e9, gpu_link(b->s->gpu) / 1e9);
+}
+
 static void print_table(const Bench *b, const Result *r, int n)
 {
     const SinterModel *m = b->s->model;
@@ -118,9 +130,7 @@ static void print_table(const Bench *b, const Result *r, int n)
     for (int i = 0; i < n; i++)
         print_row(b, &r[i]);
     if (b->s->gpu)
-        printf("\n%s: memory copied at %.2f GB/s before, %.2f GB/s after (bytes read and written); "
-               "%s\n",
-               gpu_words(b->s->gpu), b->before / 1e9, b->after / 1e9, gpu_code(b->s->gpu));
+        print_gpu(b);
     else
         printf("\nmemory read by %d threads: %.2f GB/s before, %.2f GB/s after\n",
                pool_threads(b->s->pool), b->before / 1e9, b->after / 1e9);

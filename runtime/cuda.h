@@ -7,6 +7,7 @@
 
 #include "message.h"
 #include "model.h"
+#include "pool.h"
 
 /* The first device (SINTER_DEVICE: its number), with the machine code made for it. `bytes`: what
  * the caller is going to allocate, checked against what is free before anything is copied. */
@@ -24,9 +25,17 @@ void gpu_free(SinterGpu *g, void *p);
 /* Host memory that the device reads and writes directly; NULL with a message. */
 void *gpu_host_alloc(SinterGpu *g, size_t bytes, Message *m);
 void gpu_host_free(SinterGpu *g, void *p);
-/* Copies the weights to the device through two pinned buffers, so that reading the file and the
- * transfer overlap; gpu_weights is where they are. */
-SinterStatus gpu_load(SinterGpu *g, const uint8_t *data, size_t bytes, Message *m);
+typedef struct GpuProgress {
+    void (*show)(void *user, const char *what, double done, double total); /* NULL: nobody looks */
+    void *user;
+} GpuProgress;
+
+/* Copies the weights to the device, read by the pool's threads. */
+SinterStatus gpu_load(SinterGpu *g, const uint8_t *data, size_t bytes, Pool *pool,
+                      const GpuProgress *progress, Message *m);
+double gpu_load_seconds(const SinterGpu *g); /* that took; 0: nothing was copied */
+/* Makes random weights on the device: the same bytes as weights_random's. */
+SinterStatus gpu_random(SinterGpu *g, size_t bytes, uint64_t seed, Message *m);
 
 /* Room for a step: tokens, positions, the table of caches, activations, logits. */
 SinterStatus gpu_make_buffers(SinterGpu *g, int rows_max, int logit_rows, size_t input_bytes,
@@ -49,5 +58,7 @@ SinterStatus gpu_draw_end(SinterGpu *g, Message *m);
 double gpu_bandwidth(SinterGpu *g);
 /* The same as the memory's clock and bus promise; 0 when the driver does not say. */
 double gpu_peak(SinterGpu *g);
+/* Bytes per second from pinned memory of the host to the device, measured; 0 when it fails. */
+double gpu_link(SinterGpu *g);
 
 #endif

@@ -1,11 +1,5 @@
-/* cuda_memory.c - memory of the GPU, and the weights' way there: file -> pinned buffer -> device,
- * two buffers in turn, so that reading and the transfer overlap. */
-#include <stdio.h>
-#include <string.h>
-
+/* cuda_memory.c - memory of the GPU, and how fast it and the link to it are. */
 #include "cuda_parts.h"
-
-enum { EVENT_NO_TIMING = 2, STAGING_BYTES = 32 << 20 };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -59,68 +53,7 @@ void gpu_host_free(SinterGpu *g, void *p)
         g->d.host_release(p);
 }
 
-/* ---- weights --------------------------------------------------------------------------------- */
-
-typedef struct Staging {
-    void *buffer[2];
-    CuHandle sent[2]; /* the buffer may be filled again */
-} Staging;
-
-static int make_staging(SinterGpu *g, Staging *s)
-{
-    int error = 0;
-    for (int i = 0; !error && i < 2; i++) {
-        error = g->d.host_alloc(&s->buffer[i], STAGING_BYTES);
-        if (!error)
-            error = g->d.event_create(&s->sent[i], EVENT_NO_TIMING);
-    }
-    return error;
-}
-
-static void free_staging(SinterGpu *g, Staging *s)
-{
-    for (int i = 0; i < 2; i++) {
-        if (s->sent[i])
-            g->d.event_destroy(s->sent[i]);
-        if (s->buffer[i])
-            g->d.host_release(s->buffer[i]);
-    }
-}
-
-static int send_weights(SinterGpu *g, Staging *s, const uint8_t *data, size_t bytes)
-{
-    int error = 0;
-    size_t piece = 0;
-    for (size_t at = 0; !error && at < bytes; at += STAGING_BYTES, piece++) {
-        size_t n = bytes - at < STAGING_BYTES ? bytes - at : STAGING_BYTES;
-        int side = (int)(piece % 2);
-        if (piece >= 2)
-            error = g->d.event_wait(s->sent[side]);
-        if (error)
-            break;
-        memcpy(s->buffer[side], data + at, n);
-        error = g->d.to_device(g->weights + at, s->buffer[side], n, g->stream);
-        if (!error)
-            error = g->d.event_record(s->sent[side], g->stream);
-    }
-    return error ? error : g->d.stream_wait(g->stream);
-}
-
-SinterStatus gpu_load(SinterGpu *g, const uint8_t *data, size_t bytes, Message *m)
-{
-    Staging s = {0};
-    g->weights = gpu_device_alloc(g, bytes, "weights", m);
-    if (!g->weights)
-        return SINTER_ENVIRONMENT;
-    int error = make_staging(g, &s);
-    if (!error)
-        error = send_weights(g, &s, data, bytes);
-    free_staging(g, &s);
-    return error ? gpu_error(g, error, "weights cannot be copied", m) : SINTER_OK;
-}
-
-/* ---- speed ------------------------------------------------------------------------------------
- */
+/* ---- speed ----------------------------------------------------------------------------------- */
 
 double gpu_bandwidth(SinterGpu *g)
 {
@@ -149,4 +82,28 @@ double gpu_peak(SinterGpu *g)
         g->d.device_attribute(&bits, BUS_BITS, g->device))
         return 0;
     return 2e3 * khz * bits / 8; /* two transfers a clock */
+}
+
+double gpu_link(SinterGpu *g)
+{
+    enum { BYTES = 1 << 28, TIMES = 5 };
+    CuPointer to = 0;
+    void *from = NULL;
+    double rate = 0;
+    int error = g->d.alloc(&to, BYTES);
+    if (!error)
+        error = g->d.host_alloc(&from, BYTES);
+    for (int i = -1; !error && i < TIMES; i++) {
+        uint64_t start = sinter_now_ns();
+        error = g->d.to_device(to, from, BYTES, g->stream);
+        if (!error)
+            error = g->d.stream_wait(g->stream);
+        double now = error ? 0 : (double)BYTES / ((double)(sinter_now_ns() - start) / 1e9);
+        rate = i >= 0 && now > rate ? now : rate;
+    }
+    if (from)
+        g->d.host_release(from);
+    if (to)
+        g->d.release(to);
+    return rate;
 }

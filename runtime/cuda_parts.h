@@ -2,7 +2,8 @@
  *
  *   cuda.c          driver -> device -> context -> kernels, stream
  *   cuda_module.c   machine code for the chip, inside the program or compiled now
- *   cuda_memory.c   memory of the device, weights through pinned buffers
+ *   cuda_memory.c   memory of the device
+ *   cuda_load.c     weights onto the device
  *   cuda_step.c     one step: launches, graphs, results back
  *   cuda_draw.c     steps that draw their own next ids
  *   cuda_profile.c  time of each kernel */
@@ -63,6 +64,7 @@ struct SinterGpu {
     Graph profiled;
     GpuDraw draw;
     GpuProfile profile;
+    double load_seconds;
     int error; /* the first one of a step */
     const char *failed;
     char words[192], code[96]; /* the device; where its machine code came from */

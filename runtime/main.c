@@ -27,6 +27,12 @@ static const char *program_name(const char *argv0)
     return slash ? slash + 1 : argv0;
 }
 
+static void show_load(void *user, const char *what, double done, double total)
+{
+    (void)user;
+    progress_show(what, done, total);
+}
+
 static SinterStatus open_model(Sinter **s, const CliArgs *a, const char *weights)
 {
     SinterOptions o = {
@@ -35,8 +41,11 @@ static SinterStatus open_model(Sinter **s, const CliArgs *a, const char *weights
         .max_sequences = a->batch,
         .random_seed = (int64_t)a->random_seed,
         .skip_checksums = a->skip_checksums,
+        .progress = a->quiet ? NULL : show_load,
     };
     SinterStatus status = sinter_open(s, a->random ? NULL : weights, &o);
+    if (!a->quiet)
+        progress_clear();
     if (status && *s && !a->random && !a->weights && access(weights, F_OK) != 0)
         message_set(
             &(*s)->error, status,

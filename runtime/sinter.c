@@ -143,14 +143,21 @@ static SinterStatus make_buffers(Sinter *s)
 
 static SinterStatus load_weights(Sinter *s, const char *path, const SinterOptions *o)
 {
-    if (!path)
-        return weights_random(&s->weights, s->model, (uint64_t)o->random_seed, s->pool, &s->error);
-    return weights_open(&s->weights, s->model, path, !o->skip_checksums, s->pool, &s->error);
+    uint64_t seed = (uint64_t)o->random_seed;
+    if (path)
+        return weights_open(&s->weights, s->model, path, !o->skip_checksums, s->pool, &s->error);
+    if (!s->gpu)
+        return weights_random(&s->weights, s->model, seed, s->pool, &s->error);
+    s->weights = (Weights){.bytes = weights_random_bytes(s->model), .random = 1};
+    return gpu_random(s->gpu, s->weights.bytes, seed, &s->error);
 }
 
-static SinterStatus load_gpu(Sinter *s)
+static SinterStatus load_gpu(Sinter *s, const SinterOptions *o)
 {
-    return s->gpu ? gpu_load(s->gpu, s->weights.data, s->weights.bytes, &s->error) : SINTER_OK;
+    const GpuProgress progress = {o->progress, o->progress_user};
+    if (!s->gpu || s->weights.random)
+        return SINTER_OK;
+    return gpu_load(s->gpu, s->weights.data, s->weights.bytes, s->pool, &progress, &s->error);
 }
 
 static SinterStatus load_tokenizer(Sinter *s, const char *path)
@@ -191,7 +198,7 @@ SinterStatus sinter_open(Sinter **out, const char *weights_path, const SinterOpt
     if (!status)
         status = load_weights(s, weights_path, o);
     if (!status)
-        status = load_gpu(s);
+        status = load_gpu(s, o);
     if (!status)
         status = load_tokenizer(s, weights_path);
     return status;

@@ -39,6 +39,9 @@ typedef struct SinterOptions {
     int max_sequences;   /* 1..8; 0 = 1 */
     int64_t random_seed; /* weights == NULL: random weights from this seed */
     int skip_checksums;  /* 1: trust the file */
+    /* Called while weights are copied to a GPU, which takes seconds; may be NULL. */
+    void (*progress)(void *user, const char *what, double done, double total);
+    void *progress_user;
 } SinterOptions;
 
 /* *out is set even on failure so that sinter_error() can say why; close it all the same. */

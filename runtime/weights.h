@@ -26,6 +26,13 @@ SinterStatus weights_check(Weights *w, const SinterModel *model, const uint8_t *
 /* Random weights: the same for the same seed, whatever the number of threads. */
 SinterStatus weights_random(Weights *w, const SinterModel *model, uint64_t seed, Pool *pool,
                             Message *m);
+/* The table they are drawn from: quantiles of the standard normal distribution,
+ * [WEIGHTS_QUANTILES]; one tensor of them, [bytes of the tensor]; how large all are together. */
+enum { WEIGHTS_QUANTILES = 4096 };
+void weights_quantiles(float *quantile);
+void weights_random_tensor(const SinterModel *model, uint64_t seed, int tensor,
+                           const float *quantile, uint8_t *out);
+size_t weights_random_bytes(const SinterModel *model);
 void weights_close(Weights *w);
 
 /* Checksum of header and table (header_bytes of them) as if header_checksum were 0. */

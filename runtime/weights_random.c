@@ -14,19 +14,20 @@
 #include "memory.h"
 #include "random.h"
 
-enum { QUANTILE_BITS = 12, QUANTILES = 1 << QUANTILE_BITS, BLOCK = 1 << 20 };
+enum { QUANTILE_BITS = 12, QUANTILES = WEIGHTS_QUANTILES, BLOCK = 1 << 20 };
+_Static_assert(1 << QUANTILE_BITS == QUANTILES, "a table's index is so many bits");
 
 typedef struct Fill {
     const SinterModel *model;
     uint8_t *data;
     uint64_t seed;
-    float quantile[QUANTILES]; /* of the standard normal distribution */
-    _Atomic uint64_t next;     /* block to be taken by the next free thread */
+    const float *quantile; /* [QUANTILES] of the standard normal distribution */
+    _Atomic uint64_t next; /* block to be taken by the next free thread */
 } Fill;
 
 /* Quantiles at (i + 1/2) / QUANTILES: Newton's method on the distribution function, each from the
  * one before. */
-static void make_quantiles(float *quantile)
+void weights_quantiles(float *quantile)
 {
     double x = -3.7;
     for (int i = 0; i < QUANTILES; i++) {
@@ -147,12 +148,12 @@ static void fill_zero_points(uint8_t *out, uint64_t bytes, uint64_t key)
         out[i] = (uint8_t)(7 + (random_mix(key + i) & 1));
 }
 
-static void fill_block(const Fill *f, int tensor, uint64_t at)
+/* `out`: where the tensor's byte `at` goes. */
+static void fill_block(const Fill *f, int tensor, uint64_t at, uint8_t *out)
 {
     const SinterTensorInfo *t = &f->model->tensors[tensor];
     uint64_t bytes = t->bytes - at < BLOCK ? t->bytes - at : BLOCK;
     uint64_t key = random_mix(random_mix(f->seed) + ((uint64_t)tensor << 40) + at);
-    uint8_t *out = f->data + t->offset + at;
     switch (t->fill) {
     case 'b':
     case 'h':
@@ -189,13 +190,13 @@ static void fill_all(void *arg, int thread)
         for (uint64_t at = 0; at < f->model->tensors[i].bytes; at += BLOCK, block++) {
             if (block != mine)
                 continue;
-            fill_block(f, i, at);
+            fill_block(f, i, at, f->data + f->model->tensors[i].offset + at);
             mine = atomic_fetch_add(&f->next, 1);
         }
     }
 }
 
-static size_t bytes_needed(const SinterModel *model)
+size_t weights_random_bytes(const SinterModel *model)
 {
     uint64_t end = model->weights_bytes;
     for (int i = 0; i < model->n_tensors; i++) {
@@ -206,27 +207,35 @@ static size_t bytes_needed(const SinterModel *model)
     return (size_t)end;
 }
 
+void weights_random_tensor(const SinterModel *model, uint64_t seed, int tensor,
+                           const float *quantile, uint8_t *out)
+{
+    const Fill f = {.model = model, .seed = seed, .quantile = quantile};
+    for (uint64_t at = 0; at < model->tensors[tensor].bytes; at += BLOCK)
+        fill_block(&f, tensor, at, out + at);
+}
+
 SinterStatus weights_random(Weights *w, const SinterModel *model, uint64_t seed, Pool *pool,
                             Message *m)
 {
-    *w = (Weights){.bytes = bytes_needed(model), .random = 1};
+    *w = (Weights){.bytes = weights_random_bytes(model), .random = 1};
     uint64_t have = memory_physical();
     if (have > 0 && w->bytes > have)
         return message_set(m, SINTER_ENVIRONMENT,
                            "random weights of %s need %.1f GB of memory, this machine has %.1f GB",
                            model->name, (double)w->bytes / 1e9, (double)have / 1e9);
-    Fill *f = malloc(sizeof *f); /* its table is too large for a small stack */
-    uint8_t *data = f ? memory_map(w->bytes) : NULL;
+    float *quantile = malloc(QUANTILES * sizeof *quantile);
+    uint8_t *data = quantile ? memory_map(w->bytes) : NULL;
     w->data = data;
     if (!data) {
-        free(f);
+        free(quantile);
         return message_set(m, SINTER_ENVIRONMENT, "no memory for %.1f GB of random weights",
                            (double)w->bytes / 1e9);
     }
-    *f = (Fill){.model = model, .data = data, .seed = seed};
-    make_quantiles(f->quantile);
-    atomic_init(&f->next, 0);
-    pool_run(pool, fill_all, f);
-    free(f);
+    weights_quantiles(quantile);
+    Fill f = {.model = model, .data = data, .seed = seed, .quantile = quantile};
+    atomic_init(&f.next, 0);
+    pool_run(pool, fill_all, &f);
+    free(quantile);
     return SINTER_OK;
 }
