@@ -32,17 +32,19 @@ static const Type *type_in(const Choice *c, int slot)
     return c->op->in[slot] == 0 ? NULL : c->func->value[c->op->in[slot]].type;
 }
 
-/* Many tokens of one sequence by weights that are bf16 or become it: codes are, exactly, and a
- * group's scale is multiplied into them. Whole steps along K, of one group each thread. */
+/* Many tokens of one sequence by weights that are 16 bits wide as x is, or become it: codes are,
+ * exactly, and a group's scale is multiplied into them. Whole steps along K, of one group each
+ * thread. */
 static bool tensor_cores(const Choice *c)
 {
     enum { FEW_TOKENS = 32, STEP = 32, TILE = 8 };
     const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
     bool qkv = c->op->kind == OP_MATMUL_QKV;
     int x_scale = qkv ? (int)QKV_X_SCALE : (int)MATMUL_X_SCALE;
-    bool dtype = w->dtype == DT_BF16 || w->dtype == DT_I8 || w->dtype == DT_U4;
+    bool dtype = w->dtype == x->dtype || w->dtype == DT_I8 || w->dtype == DT_U4;
+    bool narrow = x->dtype == DT_BF16 || x->dtype == DT_F16;
     return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS && dtype &&
-           x->dtype == DT_BF16 && c->op->in[x_scale] == 0 && w->dim[1] % STEP == 0 &&
+           narrow && c->op->in[x_scale] == 0 && w->dim[1] % STEP == 0 &&
            c->op->a.group % TILE == 0 && (c->op->a.interleave == 0 || c->op->a.interleave == TILE);
 }
 
@@ -59,6 +61,20 @@ static bool streams(const Choice *c)
 static bool whole_octets(const Choice *c)
 {
     return c->op->a.head_dim % 8 == 0 && c->op->a.head_dim <= 256;
+}
+
+/* Octets too; queries of 16 bits, keys and values alike, in 16 bits or as int8 codes, which are
+ * bf16 exactly. f32 keeps its bits. */
+static bool tensor_attention(const Choice *c)
+{
+    DType q = type_in(c, ATTN_Q)->dtype, k = type_in(c, ATTN_K)->dtype;
+    return whole_octets(c) && (q == DT_BF16 || q == DT_F16) && k == type_in(c, ATTN_V)->dtype &&
+           (k == DT_BF16 || k == DT_F16 || k == DT_I8);
+}
+
+static bool splits_cache(const Choice *c)
+{
+    return c->module->phase == PHASE_DECODE && tensor_attention(c);
 }
 
 /* Also: no norm over the head, and RoPE rotates all of it by halves. */

@@ -520,3 +520,73 @@ __device__ inline float sum_of_bf16(uint4 v)
 }
 
 //% end
+
+//% if used("load_fresh8")
+__device__ inline uint2 load_fresh8(const void *p)
+{
+    uint2 v;
+    asm volatile("ld.global.cg.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p) : "memory");
+    return v;
+}
+
+//% end
+//% if used("exp2_of")
+__device__ inline float exp2_of(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+//% end
+//% if used("tanh_of")
+/* To about 1e-7, not relative to the result. */
+__device__ inline float tanh_of(float x)
+{
+    return 1 - __fdividef(2, 1 + exp2_of(x * 2.88539008f));
+}
+
+//% end
+//% if used("cluster_begin")
+/* This block says that it has begun; the next cluster_wait waits for all. Blocks of a cluster that
+ * have ended count as arrived. */
+__device__ inline void cluster_begin(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+#endif
+}
+
+//% end
+//% if used("cluster_arrive")
+__device__ inline void cluster_arrive(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+#endif
+}
+
+//% end
+//% if used("cluster_wait")
+__device__ inline void cluster_wait(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
+//% end
+//% if used("store_remote")
+/* Where `p` lies in the shared memory of the cluster's block `rank`. */
+__device__ inline void store_remote(float2 *p, int rank, float2 v)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("{.reg .b32 there; mapa.shared::cluster.u32 there, %0, %1;"
+                 " st.shared::cluster.v2.f32 [there], {%2, %3};}" ::"r"(
+                     (uint32_t)__cvta_generic_to_shared(p)),
+                 "r"(rank), "f"(v.x), "f"(v.y)
+                 : "memory");
+#endif
+}
+
+//% end

@@ -1,0 +1,94 @@
+/* emit_attention.c - the variables of templates/cuda/attention_split.cu. */
+#include "codegen/emit_parts.h"
+
+#include "ir/slots.h"
+
+enum { SHARED_SUMS = 24 << 10, MAX_ROWS = 16, MAX_SLICE = 128, MAX_SPLITS = 8, FILL = 64 };
+
+static const double log2_e = 1.4426950408889634;
+
+static void set_int(KernelText *k, const char *name, int64_t i)
+{
+    tmpl_set_int(&k->env, name, i);
+}
+
+static DType stored(const KernelText *k, const char *param)
+{
+    return emit_find_param(k, str_intern(k->emit->ctx->strings, param))->stored;
+}
+
+/* How eight elements of a cache are held, loaded, and become pairs for the tensor cores. */
+static void set_cache(KernelText *k, const char *suffix, const char *param, const char *raw)
+{
+    Arena *a = k->emit->ctx->arena;
+    bool codes = stored(k, param) == DT_I8;
+    const char *pairs =
+        codes ? arena_printf(a, "bf16_of_i8x8(%s.x, %s.y, exponent)", raw, raw) : raw;
+    tmpl_set_bool(&k->env, arena_printf(a, "%s_codes", suffix), codes);
+    tmpl_set_string(&k->env, arena_printf(a, "octet_%s", suffix), codes ? "uint2" : "uint4");
+    tmpl_set_string(&k->env, arena_printf(a, "fresh_%s", suffix),
+                    codes ? "load_fresh8" : "load_fresh16");
+    tmpl_set_string(&k->env, arena_printf(a, "pairs_%s", suffix), pairs);
+}
+
+static void set_arithmetic(KernelText *k)
+{
+    Arena *a = k->emit->ctx->arena;
+    const Attrs *at = &k->op->a;
+    bool f16 = stored(k, "k_cache") == DT_F16;
+    double scale = at->scale > 0 || at->scale < 0 ? at->scale : 1;
+    tmpl_set_string(&k->env, "pair", f16 ? "f16_pair" : "bf16_pair");
+    tmpl_set_string(&k->env, "mma", f16 ? "mma_f16" : "mma_bf16");
+    tmpl_set_double(&k->env, "score_factor",
+                    at->softcap > 0 ? scale / at->softcap : scale * log2_e);
+    tmpl_set_double(&k->env, "softcap_factor", at->softcap * log2_e);
+    const char *q = dtype_name(stored(k, "q"));
+    tmpl_set_string(&k->env, "q_type", emit_ctype(stored(k, "q")));
+    tmpl_set_string(&k->env, "q_bytes", stored(k, "q") == DT_F32 ? "32" : "16");
+    tmpl_set_string(&k->env, "floats_q", arena_printf(a, "floats_of_%sx8", q));
+    set_cache(k, "k", "k_cache", "key[n][p]");
+    set_cache(k, "v", "v_cache", "value[m][j][h]");
+}
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Blocks that share a head's positions: enough for most multiprocessors. */
+static int64_t splits_of(int64_t units, int64_t slice)
+{
+    int64_t splits = 1;
+    while (splits < MAX_SPLITS && splits * 2 <= slice / 2 && units * splits < FILL) {
+        splits *= 2;
+    }
+    return splits;
+}
+
+/* A warp has 2 KiB to 8 KiB of keys and values on the way; partial sums of all fit in 24 KiB. */
+void emit_split_variables(KernelText *k)
+{
+    const Attrs *at = &k->op->a;
+    int64_t group = at->heads / at->kv_heads, parts = divide_up(group, MAX_ROWS);
+    int64_t g = divide_up(group, parts), slices = divide_up(at->head_dim, MAX_SLICE);
+    int64_t slice = divide_up(at->head_dim / 8, slices) * 8;
+    int64_t units = at->kv_heads * parts * slices, line = divide_up(slice, 64) * 64 + 8;
+    int64_t splits = splits_of(units * k->phase->module->tokens, slice);
+    int64_t warps = at->head_dim > MAX_SLICE ? 4 : 8;
+    while (warps > 2 && warps * g * line * 4 > SHARED_SUMS) {
+        warps /= 2;
+    }
+    int64_t shared = warps * (g * line + 2 * MAX_ROWS) * 4;
+    shared += splits > 1 ? (g * slice / 2 + splits + splits * MAX_ROWS) * 8 : 0;
+    set_int(k, "G", g);
+    set_int(k, "PARTS", divide_up(group, g));
+    set_int(k, "ROW_BLOCKS", g > 8 ? 2 : 1);
+    set_int(k, "SLICE", slice);
+    set_int(k, "SLICES", slices);
+    set_int(k, "SPLITS", splits);
+    set_int(k, "WARPS", warps);
+    set_int(k, "CHUNK", at->head_dim <= 64 && g <= 8 ? 32 : 16);
+    set_int(k, "BLOCKS", units * splits);
+    set_int(k, "SHARED", shared);
+    set_arithmetic(k);
+}
