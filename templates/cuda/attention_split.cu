@@ -28,7 +28,7 @@ void ${name}(${params})
     enum { SLICE = ${SLICE}, SLICES = (HEAD_DIM + SLICE - 1) / SLICE };
     enum { KEYS = CHUNK / 8, STEPS = CHUNK / 16, DEEP = (HEAD_DIM + 31) / 32 };
     enum { WIDE = (SLICE + 63) / 64, LINE = WIDE * 64 + 8, PAIRS = G * SLICE / 2 };
-    extern __shared__ __align__(128) uint8_t shared[];
+    extern __shared__ __align__(16) uint8_t shared[];
     float *const sums = (float *)shared;         /* [WARPS][G][LINE] */
     float *const maxima = sums + WARPS * G * LINE; /* [WARPS][16] */
     float *const totals = maxima + WARPS * 16;     /* [WARPS][16] */
