@@ -12,6 +12,7 @@ static const DotFamily families[] = {
     {.name = "f16", .template = "dot_f16"},
     {.name = "bf16", .template = "dot_bf16"},
     {.name = "pairs", .template = "dot_pairs", .pack = "pack_pairs"},
+    {.name = "e4m3", .template = "dot_e4m3", .bits = 8},
     {.name = "i8", .template = "dot_i8", .bits = 8},
     {.name = "u4", .template = "dot_u4", .bits = 4},
     {"i8i8", "dot_codes", "pack_codes", 8, 1},

@@ -5,6 +5,7 @@
  *   f32, f16    as named  f32                                convert, multiply-add
  *   bf16        bf16      f32                                shift or mask, multiply-add
  *   pairs       bf16      packed as bf16 pairs               one dot product for 2 columns
+ *   e4m3        codes     f32                                widen, multiply-add
  *   i8, u4      codes     f32                                convert, multiply-add
  *   i8i8, u4i8  codes     int8 codes, packed with their sums one dot product for 4 columns, exact
  *   i8planes, u4planes    packed as two int8 codes, 15 bits  two dot products for 4 columns

@@ -128,6 +128,8 @@ static const char *as_float(Ctx *ctx, DType stored, const char *s)
         return arena_printf(ctx->arena, "float_of_bf16(%s)", s);
     case DT_F16:
         return arena_printf(ctx->arena, "float_of_f16(%s)", s);
+    case DT_E4M3:
+        return arena_printf(ctx->arena, "float_of_e4m3(%s)", s);
     case DT_F32:
         return s;
     default:
@@ -137,9 +139,10 @@ static const char *as_float(Ctx *ctx, DType stored, const char *s)
 
 static const char *from_float(Ctx *ctx, DType stored, const char *s)
 {
-    return stored == DT_BF16  ? arena_printf(ctx->arena, "bf16_of_float(%s)", s)
-           : stored == DT_F16 ? arena_printf(ctx->arena, "f16_of_float(%s)", s)
-                              : s;
+    return stored == DT_BF16   ? arena_printf(ctx->arena, "bf16_of_float(%s)", s)
+           : stored == DT_F16  ? arena_printf(ctx->arena, "f16_of_float(%s)", s)
+           : stored == DT_E4M3 ? arena_printf(ctx->arena, "e4m3_of_float(%s)", s)
+                               : s;
 }
 
 /* get("x", t, n): element n of row t as a float. */
@@ -240,7 +243,7 @@ static const char *centred(const Call *c, const char *code, const char *row, con
 
 static bool is_code(const KernelParam *w)
 {
-    return w->stored == DT_U4 || w->stored == DT_I8 || w->stored == DT_U8;
+    return dtype_is_code(w->stored);
 }
 
 /* zero(row, g): a group's zero point, of the operand or the attribute. */
@@ -392,10 +395,11 @@ static bool host_from_v(const Call *c)
 /* Vector c of a head at p; heads that are not whole vectors end with zeros. */
 static bool load_of_head(const Call *c, DType stored)
 {
-    const char *kind = stored == DT_BF16  ? "_bf16"
-                       : stored == DT_F16 ? "_f16"
-                       : stored == DT_I8  ? "_i8"
-                                          : "";
+    const char *kind = stored == DT_BF16   ? "_bf16"
+                       : stored == DT_F16  ? "_f16"
+                       : stored == DT_I8   ? "_i8"
+                       : stored == DT_E4M3 ? "_e4m3"
+                                           : "";
     long long at = (long long)c->arg[1].i * c->k->lanes;
     const char *from = at == 0 ? call_string(c, 0)
                                : arena_printf(c->ctx->arena, "%s + %lld", call_string(c, 0), at);

@@ -29,6 +29,7 @@ const char *emit_ctype(DType t)
         return "int32_t";
     case DT_I8:
         return "int8_t";
+    case DT_E4M3:
     case DT_U8:
     case DT_U4:
         return "uint8_t";
@@ -359,6 +360,10 @@ static void setup_rmsnorm_quant(KernelText *k)
 {
     add_pointer(k, "codes", k->op->out[0], true);
     add_pointer(k, "scales", k->op->out[1], true);
+    bool e4m3 = value_of(k, k->op->out[0])->type->dtype == DT_E4M3;
+    tmpl_set_string(&k->env, "code_type",
+                    emit_ctype(emit_find_param(k, intern(k, "codes"))->stored));
+    tmpl_set_string(&k->env, "quantize", e4m3 ? "quantize_row_e4m3" : "quantize_row");
     setup_norm(k);
 }
 
@@ -368,6 +373,8 @@ static void setup_dequant(KernelText *k)
     add_pointer(k, "out", k->op->out[0], true);
     add_slot(k, 0, "code");
     add_slot(k, 1, "scale");
+    tmpl_set_string(&k->env, "code_type",
+                    emit_ctype(emit_find_param(k, intern(k, "code"))->stored));
     set_int(k, "COLS", cols);
     set_int(k, "DIM", cols / scales);
 }

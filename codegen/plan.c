@@ -24,10 +24,11 @@ typedef struct Build {
 
 /* ---- types and rows -------------------------------------------------------------------------- */
 
-/* The environment, and on a CPU every float, is f32 whatever the IR says: a superset. */
+/* The environment, and on a CPU every float, is f32 whatever the IR says: a superset. So are codes
+ * in floating point there: multiplied as floats, their scales are all they cost. */
 static DType stored_dtype(DType t)
 {
-    return dtype_is_float(t) ? DT_F32 : t;
+    return dtype_is_float(t) || t == DT_E4M3 ? DT_F32 : t;
 }
 
 /* Temporaries of a GPU are what the IR says: each is read by many blocks. */

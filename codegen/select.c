@@ -61,7 +61,7 @@ static bool tiled_weights(const Choice *c)
 {
     const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
     Layout tile = c->target->tile[w->dtype];
-    bool codes = w->dtype == DT_I8 || w->dtype == DT_U4;
+    bool codes = w->dtype == DT_I8 || w->dtype == DT_U4 || w->dtype == DT_E4M3;
     int64_t group = c->op->a.group;
     int64_t interleave = c->op->a.interleave;
     int slot = scale_slot(c->op);

@@ -5,7 +5,8 @@
  *   f32, f16  cols 1   a vector holds one column of R rows
  *   bf16      cols 2   32-bit lanes: lower half = even column, upper half = odd column (vdpbf16ps
  * order) i8        cols 4   32-bit lanes of 4 codes (vpdpbusd order) u4        cols 8   32-bit
- * lanes: low nibbles = columns 0..3, high nibbles = columns 4..7 */
+ * lanes: low nibbles = columns 0..3, high nibbles = columns 4..7 e4m3      cols 1   widened to f32
+ */
 #include "codegen/target.h"
 
 #include <string.h>
@@ -117,6 +118,7 @@ const Target *target_c(Ctx *ctx, const char *cpu)
     t->isa = isa;
     t->block = isa->lanes;
     t->tile[DT_F32] = t->tile[DT_F16] = t->tile[DT_U8] = (Layout){.rows = isa->lanes, .cols = 1};
+    t->tile[DT_E4M3] = (Layout){.rows = isa->lanes, .cols = 1};
     t->tile[DT_BF16] = (Layout){.rows = isa->lanes, .cols = 2};
     t->tile[DT_I8] = (Layout){.rows = isa->lanes, .cols = 4};
     t->tile[DT_U4] = (Layout){.rows = isa->lanes, .cols = 8, .sub = 4};

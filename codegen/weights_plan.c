@@ -146,8 +146,8 @@ static void choose_fill(WeightTensor *w, const Func *f, ValueId v)
         return;
     case OP_QUANT_SCALE:
         w->fill = 's';
-        w->fill_scale =
-            3 / sqrt(columns_of(f->value[op->in[0]].type)) / (op->a.bits == 8 ? 127 : 7);
+        w->fill_scale = 3 / sqrt(columns_of(f->value[op->in[0]].type)) /
+                        (op->a.bits == 8 ? dtype_largest_code(op->a.dtype) : 7);
         return;
     case OP_QUANT_ZERO:
         w->fill = 'z';

@@ -143,12 +143,13 @@ static ValueId project(Builder *b, ValueId x, const char *w, int64_t out, int64_
 
 typedef struct Attention {
     ValueId pos, angles;
-    ValueId cache[2], scale[2]; /* of k and v; scale: int8 caches only */
+    ValueId cache[2], scale[2]; /* of k and v; scale: caches of codes only */
 } Attention;
 
-static bool cache_is_int8(const ModelSpec *s)
+/* DT_NONE: the cache holds the spec's dtype. */
+static DType cache_codes(const ModelSpec *s)
 {
-    return s->quant_kv_cache == SPEC_INT8;
+    return spec_quant(s).kv_cache;
 }
 
 static ValueId state(Builder *b, const char *name, DType dtype, int rank)
@@ -159,11 +160,11 @@ static ValueId state(Builder *b, const char *name, DType dtype, int rank)
 
 static void declare_caches(Builder *b, Attention *att)
 {
-    bool int8 = cache_is_int8(b->s);
-    at_key(b, int8 ? KEY_QUANT_KV_CACHE : KEY_CONTEXT);
-    att->cache[0] = state(b, "k_cache", int8 ? DT_I8 : b->dtype, 4);
-    att->cache[1] = state(b, "v_cache", int8 ? DT_I8 : b->dtype, 4);
-    if (int8) {
+    DType codes = cache_codes(b->s), dtype = codes != DT_NONE ? codes : b->dtype;
+    at_key(b, codes != DT_NONE ? KEY_QUANT_KV_CACHE : KEY_CONTEXT);
+    att->cache[0] = state(b, "k_cache", dtype, 4);
+    att->cache[1] = state(b, "v_cache", dtype, 4);
+    if (codes != DT_NONE) {
         att->scale[0] = state(b, "k_scale", DT_F32, 3);
         att->scale[1] = state(b, "v_scale", DT_F32, 3);
     }
@@ -174,14 +175,16 @@ static ValueId append(Builder *b, ValueId cache, ValueId x, ValueId pos, const c
     return emit(b, OP_KV_APPEND, (ValueId[]){cache, x, pos}, 3, NULL, name);
 }
 
-/* Rows into an int8 cache: codes and scales are appended, the result reads as numbers again. */
-static ValueId append_int8(Builder *b, const Attention *att, int which, ValueId x, const char *name)
+/* Rows into a cache of codes: codes and scales are appended, the result reads as numbers again. */
+static ValueId append_codes(Builder *b, const Attention *att, int which, ValueId x,
+                            const char *name)
 {
     if (!b->ok) {
         return 0;
     }
     Op op = {.kind = OP_QUANTIZE, .n_in = 1, .in = {x}, .at = b->at};
     op.a.group = b->s->head_dim;
+    op.a.dtype = cache_codes(b->s) == DT_I8 ? DT_NONE : cache_codes(b->s);
     Str names[2] = {name_of(b, join(b, name, "_code")), name_of(b, join(b, name, "_scale"))};
     OpId id = ir_op(b->f, &op, names);
     b->ok = id != 0;
@@ -196,8 +199,9 @@ static ValueId append_int8(Builder *b, const Attention *att, int which, ValueId 
 
 static ValueId append_rows(Builder *b, const Attention *att, int which, ValueId x, const char *name)
 {
-    return cache_is_int8(b->s) ? append_int8(b, att, which, x, name)
-                               : append(b, att->cache[which], x, att->pos, join(b, name, "c"));
+    return cache_codes(b->s) != DT_NONE
+               ? append_codes(b, att, which, x, name)
+               : append(b, att->cache[which], x, att->pos, join(b, name, "c"));
 }
 
 /* q or k behind its projection: norm of each head, rotation. */

@@ -26,10 +26,12 @@ static bool override_weights(Ctx *ctx, Overrides *list, const char *word)
     size_t n = slash ? (size_t)(slash - word) : strlen(word);
     bool zeros = n == 5 && strncmp(word, "int4z", 5) == 0;
     const char *kind = arena_strndup(ctx->arena, word, zeros ? 4 : n);
-    if (strcmp(kind, "none") != 0 && strcmp(kind, "int8") != 0 && strcmp(kind, "int4") != 0) {
+    bool known = strcmp(kind, "none") == 0 || strcmp(kind, "int8") == 0 ||
+                 strcmp(kind, "int4") == 0 || strcmp(kind, "fp8") == 0;
+    if (!known) {
         return diag_error(ctx->diag, nowhere,
-                          "--quant takes none, int8, int4 or int4z, with /GROUP, +a8, +kv8, +head "
-                          "behind it; not '%s'",
+                          "--quant takes none, int8, int4, int4z or fp8, with /GROUP, +a8, +kv8, "
+                          "+afp8, +kvfp8, +head behind it; not '%s'",
                           word);
     }
     override(ctx, list, "quant.weights", kind);
@@ -40,23 +42,39 @@ static bool override_weights(Ctx *ctx, Overrides *list, const char *word)
     return true;
 }
 
+typedef struct QuantPart {
+    const char *word, *key, *value;
+} QuantPart;
+
+static const QuantPart *find_part(const char *word)
+{
+    static const QuantPart parts[] = {
+        {"a8", "quant.activations", "int8"},  {"kv8", "quant.kv_cache", "int8"},
+        {"afp8", "quant.activations", "fp8"}, {"kvfp8", "quant.kv_cache", "fp8"},
+        {"head", "quant.head", "true"},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (strcmp(parts[i].word, word) == 0) {
+            return &parts[i];
+        }
+    }
+    return NULL;
+}
+
 static bool override_quant(Ctx *ctx, Overrides *list, const char *scheme)
 {
     bool ok = true;
     for (bool first = true; ok; first = false) {
         size_t n = strcspn(scheme, "+");
         const char *word = arena_strndup(ctx->arena, scheme, n);
-        if (strcmp(word, "a8") == 0) {
-            override(ctx, list, "quant.activations", "int8");
-        } else if (strcmp(word, "kv8") == 0) {
-            override(ctx, list, "quant.kv_cache", "int8");
-        } else if (strcmp(word, "head") == 0) {
-            override(ctx, list, "quant.head", "true");
+        const QuantPart *part = find_part(word);
+        if (part != NULL) {
+            override(ctx, list, part->key, part->value);
         } else if (first) {
             ok = override_weights(ctx, list, word);
         } else {
-            ok = diag_error(ctx->diag, nowhere, "--quant: unknown part '+%s': a8, kv8 or head",
-                            word);
+            ok = diag_error(ctx->diag, nowhere,
+                            "--quant: unknown part '+%s': a8, kv8, afp8, kvfp8 or head", word);
         }
         if (!scheme[n]) {
             break;

@@ -96,6 +96,29 @@ static void encode_i32(const double *in, int64_t n, uint8_t *out)
     }
 }
 
+/* The numbers are e4m3 already: at most 4 significant bits, exponent -9 .. 8. */
+static uint8_t e4m3_of(double d)
+{
+    uint8_t sign = signbit(d) ? 0x80 : 0;
+    if (isnan(d)) {
+        return (uint8_t)(sign | 0x7f);
+    }
+    double magnitude = fabs(d);
+    if (magnitude < 0x1p-6) {
+        return (uint8_t)(sign | (uint8_t)ldexp(magnitude, 9));
+    }
+    int e;
+    double fraction = frexp(magnitude, &e); /* in [1/2, 1): 8 to 15 sixteenths */
+    return (uint8_t)(sign | ((e + 6) * 8 + (int)(fraction * 16) - 8));
+}
+
+static void encode_e4m3(const double *in, int64_t n, uint8_t *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = e4m3_of(in[i]);
+    }
+}
+
 /* i8 in two's complement, u8, and u4 as one code a byte. */
 static void encode_byte(const double *in, int64_t n, uint8_t *out)
 {
@@ -118,6 +141,9 @@ static void encode(DType t, const double *in, int64_t n, uint8_t *out)
         return;
     case DT_I32:
         encode_i32(in, n, out);
+        return;
+    case DT_E4M3:
+        encode_e4m3(in, n, out);
         return;
     case DT_I8:
     case DT_U8:

@@ -238,7 +238,12 @@ static void check_quant_weights(Check *c)
     const ModelSpec *s = c->s;
     bool none = s->quant_weights == SPEC_NONE;
     refuse(c, KEY_QUANT_GROUP, none, "without quant.weights: int8 or int4");
-    refuse(c, KEY_QUANT_HEAD, none, "without quant.weights: int8 or int4");
+    refuse(c, KEY_QUANT_HEAD, none, "without quant.weights: int8, int4 or fp8");
+    if (s->quant_group > 0 && s->quant_weights == SPEC_FP8) {
+        COMPLAIN(
+            c, KEY_QUANT_GROUP, KEY_QUANT_WEIGHTS,
+            "groups of columns come with quant.weights: int8 or int4; fp8 has one scale per row");
+    }
     if (s->quant_zero_points && s->quant_weights != SPEC_INT4) {
         COMPLAIN(c, KEY_QUANT_ZERO_POINTS, KEY_QUANT_WEIGHTS,
                  "zero points come with quant.weights: int4 only");
@@ -256,8 +261,8 @@ static void check_quant_weights(Check *c)
 /* A float word can only repeat the dtype. */
 static void check_same_dtype(Check *c, SpecKey k, SpecWord w)
 {
-    if (w != SPEC_INT8 && w != c->s->dtype) {
-        COMPLAIN(c, k, KEY_DTYPE, "'%s' can be int8 or the dtype, which is %s; found %s",
+    if (w != SPEC_INT8 && w != SPEC_FP8 && w != c->s->dtype) {
+        COMPLAIN(c, k, KEY_DTYPE, "'%s' can be int8, fp8 or the dtype, which is %s; found %s",
                  spec_keys[k].path, spec_word_text(c->s->dtype), spec_word_text(w));
     }
 }
@@ -270,9 +275,14 @@ static void check_quant(Check *c)
     if (s->parts == SPEC_ALL) {
         check_same_dtype(c, KEY_QUANT_KV_CACHE, s->quant_kv_cache);
     }
-    if (s->quant_activations == SPEC_INT8 && s->quant_weights == SPEC_NONE) {
+    bool integers = s->quant_weights == SPEC_INT8 || s->quant_weights == SPEC_INT4;
+    if (s->quant_activations == SPEC_INT8 && !integers) {
         COMPLAIN(c, KEY_QUANT_ACTIVATIONS, KEY_QUANT_WEIGHTS,
                  "int8 activations need int8 or int4 weights (quant.weights)");
+    }
+    if (s->quant_activations == SPEC_FP8 && s->quant_weights != SPEC_FP8) {
+        COMPLAIN(c, KEY_QUANT_ACTIVATIONS, KEY_QUANT_WEIGHTS,
+                 "fp8 activations need fp8 weights (quant.weights)");
     }
 }
 
@@ -387,15 +397,20 @@ DType spec_dtype(const ModelSpec *s)
     return s->dtype == SPEC_F32 ? DT_F32 : s->dtype == SPEC_F16 ? DT_F16 : DT_BF16;
 }
 
+/* DT_NONE for a float word: the spec's dtype. */
+static DType code_dtype(SpecWord w)
+{
+    return w == SPEC_INT8 ? DT_I8 : w == SPEC_INT4 ? DT_U4 : w == SPEC_FP8 ? DT_E4M3 : DT_NONE;
+}
+
 QuantScheme spec_quant(const ModelSpec *s)
 {
-    QuantScheme q = {.group = s->quant_group, .asym = s->quant_zero_points, .head = s->quant_head};
-    q.weights = s->quant_weights == SPEC_INT8   ? DT_I8
-                : s->quant_weights == SPEC_INT4 ? DT_U4
-                                                : DT_NONE;
-    q.activations = s->quant_activations == SPEC_INT8;
-    q.kv_cache = s->quant_kv_cache == SPEC_INT8 ? DT_I8 : DT_NONE;
-    return q;
+    return (QuantScheme){.weights = code_dtype(s->quant_weights),
+                         .group = s->quant_group,
+                         .asym = s->quant_zero_points,
+                         .activations = code_dtype(s->quant_activations),
+                         .kv_cache = code_dtype(s->quant_kv_cache),
+                         .head = s->quant_head};
 }
 
 static void put_quant(Buf *b, const ModelSpec *s)
@@ -408,8 +423,13 @@ static void put_quant(Buf *b, const ModelSpec *s)
         buf_puts(b, s->quant_zero_points ? " with zero points" : "");
         buf_puts(b, s->quant_head ? ", head too" : "");
     }
-    buf_puts(b, s->quant_activations == SPEC_INT8 ? ", int8 activations" : "");
-    buf_puts(b, s->quant_kv_cache == SPEC_INT8 ? ", int8 cache" : "");
+    QuantScheme q = spec_quant(s);
+    if (q.activations != DT_NONE) {
+        buf_printf(b, ", %s activations", spec_word_text(s->quant_activations));
+    }
+    if (q.kv_cache != DT_NONE) {
+        buf_printf(b, ", %s cache", spec_word_text(s->quant_kv_cache));
+    }
 }
 
 void spec_summary(Buf *b, const ModelSpec *s)

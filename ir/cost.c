@@ -297,7 +297,7 @@ static double rate_of_dtype(DType t, const Device *d)
     double rate = d->flops_f32;
     if (t == DT_BF16 || t == DT_F16) {
         rate = d->flops_bf16;
-    } else if (t == DT_I8) {
+    } else if (t == DT_I8 || t == DT_E4M3) {
         rate = d->flops_int8;
     }
     return rate > 0 ? rate : d->flops_f32;

@@ -55,7 +55,7 @@ bool infer_dtype_fits(DType t, int wanted)
     case ANY_FLOAT:
         return dtype_is_float(t);
     case ANY_CODE:
-        return t == DT_I8 || t == DT_U8 || t == DT_U4;
+        return dtype_is_code(t);
     default:
         return (int)t == wanted;
     }
@@ -69,7 +69,7 @@ static const char *dtype_words(int wanted)
     case ANY_FLOAT:
         return "float";
     case ANY_CODE:
-        return "i8, u8 or u4 ";
+        return "i8, u8, u4 or e4m3 ";
     default:
         return dtype_name((DType)wanted);
     }
@@ -204,7 +204,7 @@ bool infer_want_weight(const Infer *c, int w_slot, int scales, int64_t columns)
         return false;
     }
     if (!dtype_is_float(w->dtype) && !infer_dtype_fits(w->dtype, ANY_CODE)) {
-        return infer_mismatch(c, w_slot, "float, i8, u8 or u4");
+        return infer_mismatch(c, w_slot, "float, i8, u8, u4 or e4m3");
     }
     if (dtype_is_float(w->dtype) && infer_in(c, scales) != NULL) {
         return infer_fail(c, "w_scale is for codes, but %s is %s", infer_operand(c, w_slot),

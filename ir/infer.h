@@ -35,7 +35,10 @@ bool infer_want_per_group(const Infer *c, int slot, int dtype, int64_t rows, int
  */
 bool infer_want_weight(const Infer *c, int w_slot, int scales, int64_t columns);
 bool infer_want_word(const Infer *c, const char *attr, Str word, const char *allowed);
-bool infer_float_attr(const Infer *c); /* the dtype attribute is a float or absent */
+bool infer_float_attr(const Infer *c);
+/* The attribute dtype of codes: absent (i8), i8 or e4m3. */
+bool infer_code_attr(const Infer *c);
+DType infer_code_dtype(const Infer *c); /* the dtype attribute is a float or absent */
 bool infer_group_divides(const Infer *c, int64_t columns);
 bool infer_block_is_sane(const Infer *c, const char *attr, int64_t block);
 bool infer_even_dims(const Infer *c, int64_t dims);

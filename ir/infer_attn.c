@@ -123,7 +123,7 @@ bool infer_attn_mix(Infer *c)
 static bool want_cache_scales(const Infer *c)
 {
     const Type *k = infer_in(c, ATTN_K);
-    bool codes = k->dtype == DT_I8;
+    bool codes = dtype_is_code(k->dtype);
     for (int slot = ATTN_K_SCALE; slot <= ATTN_V_SCALE; slot++) {
         if (codes != (infer_in(c, slot) != NULL)) {
             return infer_fail(c, "%s is %s: %s", infer_operand(c, ATTN_K), infer_type_of(c, ATTN_K),
@@ -141,7 +141,7 @@ bool infer_attention(Infer *c)
     if (!want_heads(c) || !infer_want(c, ATTN_Q, ANY_FLOAT, SHAPE(-1, a->heads * a->head_dim))) {
         return false;
     }
-    int dtype = k->dtype == DT_I8 ? DT_I8 : ANY_FLOAT;
+    int dtype = k->dtype == DT_I8 || k->dtype == DT_E4M3 ? (int)k->dtype : ANY_FLOAT;
     return want_cache(c, ATTN_K, dtype, q->dim[0]) && infer_want(c, ATTN_V, dtype, 4, k->dim) &&
            infer_want(c, ATTN_POS, DT_I32, SHAPE(q->dim[0])) && want_cache_scales(c) &&
            infer_result(c, 0, q->dtype, SHAPE(q->dim[0], a->heads * a->head_dim));

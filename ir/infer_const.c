@@ -72,11 +72,32 @@ static bool bits_allowed(const Infer *c)
            infer_fail(c, "bits is %lld, allowed are 4 and 8", (long long)c->op->a.bits);
 }
 
+bool infer_code_attr(const Infer *c)
+{
+    DType t = c->op->a.dtype;
+    return t == DT_NONE || t == DT_I8 || t == DT_E4M3 ||
+           infer_fail(c, "dtype is %s, codes are i8 or e4m3", dtype_name(t));
+}
+
+DType infer_code_dtype(const Infer *c)
+{
+    return c->op->a.dtype == DT_NONE ? DT_I8 : c->op->a.dtype;
+}
+
+/* Floating-point codes: 8 bits, symmetric, no integer zero point. */
+static bool float_codes_allowed(const Infer *c)
+{
+    const Attrs *a = &c->op->a;
+    bool plain = a->bits == 8 && a->asym == 0 && a->zero == 0 && infer_in(c, 2) == NULL;
+    return a->dtype != DT_E4M3 || plain ||
+           infer_fail(c, "e4m3 codes have 8 bits and no zero point");
+}
+
 bool infer_quant_scale(Infer *c)
 {
     const Type *w = infer_in(c, 0);
-    if (!infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) || !bits_allowed(c) ||
-        !infer_group_divides(c, w->dim[1])) {
+    if (!infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) || !bits_allowed(c) || !infer_code_attr(c) ||
+        !float_codes_allowed(c) || !infer_group_divides(c, w->dim[1])) {
         return false;
     }
     int64_t g = c->op->a.group;
@@ -95,10 +116,10 @@ bool infer_quant_zero(Infer *c)
 bool infer_quant_code(Infer *c)
 {
     const Type *w = infer_in(c, 0);
-    return infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) && bits_allowed(c) &&
-           infer_want_per_group(c, 1, DT_F32, w->dim[0], w->dim[1]) &&
+    return infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) && bits_allowed(c) && infer_code_attr(c) &&
+           float_codes_allowed(c) && infer_want_per_group(c, 1, DT_F32, w->dim[0], w->dim[1]) &&
            infer_want_per_group(c, 2, DT_U8, w->dim[0], w->dim[1]) &&
-           infer_result(c, 0, c->op->a.bits == 4 ? DT_U4 : DT_I8, 2, w->dim);
+           infer_result(c, 0, c->op->a.bits == 4 ? DT_U4 : infer_code_dtype(c), 2, w->dim);
 }
 
 bool infer_cast(Infer *c)
@@ -152,7 +173,7 @@ bool infer_dequant(Infer *c)
 {
     const Type *code = infer_in(c, 0), *scale = infer_in(c, 1);
     if (!infer_dtype_fits(code->dtype, ANY_CODE) || (code->rank != 2 && code->rank != 4)) {
-        return infer_mismatch(c, 0, "a matrix or a cache of i8, u8 or u4");
+        return infer_mismatch(c, 0, "a matrix or a cache of i8, u8, u4 or e4m3");
     }
     bool fits = code->rank == 4 ? infer_want(c, 1, DT_F32, 3, code->dim)
                                 : infer_want_per_group(c, 1, DT_F32, code->dim[0], code->dim[1]);
@@ -163,11 +184,12 @@ bool infer_dequant(Infer *c)
 bool infer_quantize(Infer *c)
 {
     const Type *x = infer_in(c, 0);
-    if (!infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) || !infer_group_divides(c, x->dim[1])) {
+    if (!infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) || !infer_group_divides(c, x->dim[1]) ||
+        !infer_code_attr(c)) {
         return false;
     }
     int64_t groups = c->op->a.group > 0 ? x->dim[1] / c->op->a.group : 1;
-    return infer_result(c, 0, DT_I8, 2, x->dim) &&
+    return infer_result(c, 0, infer_code_dtype(c), 2, x->dim) &&
            infer_result(c, 1, DT_F32, SHAPE(x->dim[0], groups));
 }
 

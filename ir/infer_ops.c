@@ -36,7 +36,8 @@ bool infer_rmsnorm_quant(Infer *c)
 {
     const Type *x = infer_in(c, 0);
     return infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) &&
-           infer_want(c, 1, ANY_FLOAT, SHAPE(x->dim[1])) && infer_result(c, 0, DT_I8, 2, x->dim) &&
+           infer_want(c, 1, ANY_FLOAT, SHAPE(x->dim[1])) && infer_code_attr(c) &&
+           infer_result(c, 0, infer_code_dtype(c), 2, x->dim) &&
            infer_result(c, 1, DT_F32, SHAPE(x->dim[0], 1));
 }
 
@@ -195,7 +196,7 @@ bool infer_split(Infer *c)
 static bool want_norm(const Infer *c, int slot, const Type *x)
 {
     bool norm = c->op->a.norm_eps > 0;
-    if (norm && x->dtype == DT_I8) {
+    if (norm && dtype_is_code(x->dtype)) {
         return infer_fail(c, "norm_eps is for float rows, but %s is %s", infer_operand(c, 0),
                           infer_type_of(c, 0));
     }
@@ -209,14 +210,21 @@ static bool want_norm(const Infer *c, int slot, const Type *x)
 bool infer_want_product(const Infer *c, int scales)
 {
     const Type *x = infer_in(c, 0), *w = infer_in(c, 1), *x_scale = infer_in(c, scales + 2);
-    if (x->dtype != DT_I8 && !infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1))) {
+    bool codes = x->dtype == DT_I8 || x->dtype == DT_E4M3;
+    if (!codes && !infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1))) {
         return false;
+    }
+    bool both = (x->dtype == DT_E4M3) == (w->dtype == DT_E4M3);
+    if (codes && !both) {
+        return infer_fail(
+            c, "%s is %s and %s is %s: codes of x and w are both integers or both e4m3",
+            infer_operand(c, 0), infer_type_of(c, 0), infer_operand(c, 1), infer_type_of(c, 1));
     }
     if (!infer_want(c, 0, DT_NONE, SHAPE(-1, -1)) || !infer_group_divides(c, x->dim[1])) {
         return false;
     }
-    if (x_scale != NULL && x->dtype != DT_I8) {
-        return infer_fail(c, "x_scale is for i8 codes, but %s is %s", infer_operand(c, 0),
+    if (x_scale != NULL && !codes) {
+        return infer_fail(c, "x_scale is for codes, but %s is %s", infer_operand(c, 0),
                           infer_type_of(c, 0));
     }
     bool one = x_scale != NULL && x_scale->rank == 2 && x_scale->dim[1] == 1;

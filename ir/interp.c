@@ -41,6 +41,13 @@ static double round_float(double x, int digits, int min_exp, double max)
     return fabs(r) > max ? copysign((double)INFINITY, x) : r;
 }
 
+/* No infinity: what is too large becomes the largest. */
+static double round_e4m3(double x)
+{
+    double r = round_float(x, 4, -6, HUGE_VAL);
+    return fabs(r) > 448 ? copysign(448, r) : r;
+}
+
 static double round_int(double x, double lo, double hi)
 {
     if (isnan(x)) {
@@ -58,6 +65,8 @@ double dtype_round(DType t, double x)
         return round_float(x, 8, -126, 0x1.fep127);
     case DT_F16:
         return round_float(x, 11, -14, 65504);
+    case DT_E4M3:
+        return round_e4m3(x);
     case DT_I32:
         return round_int(x, -2147483648.0, 2147483647.0);
     case DT_I8:

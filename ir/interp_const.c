@@ -7,6 +7,7 @@
  *
  * Quantisation (codes are exact integers; scales are rounded to f32, as they are stored):
  *   8 bits symmetric    scale = max|w| / 127             code = rint(w / scale), -127..127
+ *   e4m3                scale = max|w| / 448             code = w / scale to e4m3
  *   4 bits symmetric    scale = max|w| / 7               code = rint(w / scale) + zero (8), 0..15
  *   4 bits asymmetric   lo = min(0, min w), hi = max(0, max w), scale = (hi - lo) / 15
  *                       zero = rint(-lo / scale), code = rint(w / scale) + zero, both 0..15
@@ -172,8 +173,18 @@ static void quantize_group(const double *w, int64_t n, double scale, double zero
     }
 }
 
+static void quantize_group_e4m3(const double *w, int64_t n, double scale, double *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = scale > 0 ? dtype_round(DT_E4M3, w[i] / scale) : 0;
+    }
+}
+
 static double group_scale(const Op *op, const double *w, int64_t n)
 {
+    if (op->a.dtype == DT_E4M3) {
+        return dtype_round(DT_F32, symmetric_scale(w, n, dtype_largest_code(DT_E4M3)));
+    }
     double levels = (double)((INT64_C(1) << op->a.bits) - 1); /* 15 or 255 */
     if (op->a.asym == 0) {
         return dtype_round(DT_F32, symmetric_scale(w, n, (levels - 1) / 2));
@@ -224,6 +235,10 @@ static bool eval_quant_code(const Fetch *f, const Op *op, int64_t row, int64_t n
     }
     for (int64_t g = 0; g < n * cols / group; g++) {
         double z = zeros ? zero[g] : (double)op->a.zero;
+        if (op->a.dtype == DT_E4M3) {
+            quantize_group_e4m3(w + g * group, group, scale[g], out + g * group);
+            continue;
+        }
         quantize_group(w + g * group, group, scale[g], z, lo, hi, out + g * group);
     }
     return true;

@@ -1,7 +1,8 @@
 /* interp_norm.c - norms, dynamic quantisation and embedding, in double precision.
  *
- * quantize: scale = max|x| / 127 rounded to f32 (it is stored so), code = x / scale to the nearest
- * integer, ties to even. A row of zeros has scale 0 and codes 0. */
+ * quantize: scale = max|x| / 127 (e4m3: 448) rounded to f32 (it is stored so), code = x / scale to
+ * the nearest integer (e4m3: number of that dtype), ties to even. A row of zeros has scale 0 and
+ * codes 0. */
 #include "ir/interp_ops.h"
 
 #include <math.h>
@@ -73,23 +74,24 @@ void interp_row_rms(Frame *fr, const Op *op)
     }
 }
 
-static void quantize_group(const double *x, int64_t n, double *code, double *scale)
+static void quantize_group(DType t, const double *x, int64_t n, double *code, double *scale)
 {
+    double most = dtype_largest_code(t);
     double max = 0;
     for (int64_t i = 0; i < n; i++) {
         max = fmax(max, fabs(x[i]));
     }
-    *scale = dtype_round(DT_F32, max / 127);
+    *scale = dtype_round(DT_F32, max / most);
     for (int64_t i = 0; i < n; i++) {
-        double c = *scale > 0 ? rint(x[i] / *scale) : 0;
-        code[i] = fmin(fmax(c, -127), 127);
+        double c = *scale > 0 ? dtype_round(t, x[i] / *scale) : 0;
+        code[i] = fmin(fmax(c, -most), most);
     }
 }
 
 static void quantize_all(const double *x, int64_t group, Tensor *code, Tensor *scale)
 {
     for (int64_t i = 0, n = type_elements(code->type) / group; i < n; i++) {
-        quantize_group(x + i * group, group, code->v + i * group, &scale->v[i]);
+        quantize_group(code->type->dtype, x + i * group, group, code->v + i * group, &scale->v[i]);
     }
 }
 

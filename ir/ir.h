@@ -64,7 +64,10 @@ typedef struct Type {
 const char *dtype_name(DType t);
 DType dtype_parse(const char *name); /* DT_NONE when unknown */
 int dtype_bits(DType t);
-bool dtype_is_float(DType t);
+bool dtype_is_float(DType t); /* plain numbers, not codes */
+bool dtype_is_code(DType t);  /* i8, u8, u4 or e4m3 */
+/* The largest magnitude that symmetric quantisation to 8 bits makes: 127 or 448. */
+double dtype_largest_code(DType t);
 
 typedef struct TypeTable TypeTable;
 TypeTable *type_table_create(Ctx *ctx);

@@ -269,3 +269,13 @@ bool dtype_is_float(DType t)
 {
     return dtype_info[t].is_float != 0;
 }
+
+bool dtype_is_code(DType t)
+{
+    return t == DT_I8 || t == DT_U8 || t == DT_U4 || t == DT_E4M3;
+}
+
+double dtype_largest_code(DType t)
+{
+    return t == DT_E4M3 ? 448 : 127;
+}

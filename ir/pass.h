@@ -12,12 +12,12 @@ typedef enum NormFusion { NORM_AUTO, NORM_NONE, NORM_FOLD } NormFusion;
 
 /* From the spec's `quant` key. */
 typedef struct QuantScheme {
-    DType weights;    /* DT_NONE (as stored), DT_I8 or DT_U4 */
-    int64_t group;    /* 0 = one scale per output channel */
-    bool asym;        /* zero points */
-    bool activations; /* int8 dynamic per token */
-    DType kv_cache;   /* DT_NONE = the spec's dtype, or DT_I8 */
-    bool head;        /* the head (and a tied embedding) too */
+    DType weights;     /* DT_NONE (as stored), DT_I8, DT_U4 or DT_E4M3 */
+    int64_t group;     /* 0 = one scale per output channel */
+    bool asym;         /* zero points */
+    DType activations; /* DT_NONE, or dynamic per token: DT_I8 or DT_E4M3 */
+    DType kv_cache;    /* DT_NONE = the spec's dtype, DT_I8 or DT_E4M3 */
+    bool head;         /* the head (and a tied embedding) too */
 } QuantScheme;
 
 /* Everything a pass may ask. Plain data, filled by the driver: ir/ knows no target and no spec. */
@@ -85,7 +85,8 @@ int pass_merge_matmul(Func *f, PassEnv *env);
 int pass_norm_prologue(Func *f, PassEnv *env);
 int pass_layout(Func *f, PassEnv *env);
 
-/* pass_canonicalise.c: leaves behind the fixed slots, each used value once; false when they were. */
+/* pass_canonicalise.c: leaves behind the fixed slots, each used value once; false when they were.
+ */
 bool pass_pack_leaves(Arena *arena, Op *op);
 /* pass_layout.c: will the rows of this matmul_qkv be paired? */
 bool pass_pairs_heads(const Func *f, const Op *op, const PassEnv *env);

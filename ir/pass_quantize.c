@@ -9,9 +9,9 @@
  *
  * Every constant float matmul weight takes part; norms, biases and learned positions do not. The
  * head and the token embedding do only when the scheme says so, a tied one in the same codes. The
- * dequants are dissolved into kernels by the rules that follow. Idempotent: a dequant is not
- * quantised again. Requires: norm gains already folded (codes must see the folded numbers). Keeps:
- * order (sorted). */
+ * dequants are dissolved into kernels by the rules that follow. Codes in e4m3 carry dtype = e4m3.
+ * Idempotent: a dequant is not quantised again. Requires: norm gains already folded (codes must see
+ * the folded numbers). Keeps: order (sorted). */
 #include <string.h>
 
 #include "ir/pass.h"
@@ -100,10 +100,12 @@ static ValueId quantize_weight(Func *f, ValueId w, const QuantScheme *q, Span at
 {
     const char *base = f->value[w].name;
     int64_t bits = q->weights == DT_U4 ? 4 : 8;
+    DType dtype = q->weights == DT_E4M3 ? DT_E4M3 : DT_NONE;
     Op scale = {.kind = OP_QUANT_SCALE, .n_in = 1, .in = {w}};
     scale.a.bits = bits;
     scale.a.group = q->group;
     scale.a.asym = q->asym;
+    scale.a.dtype = dtype;
     ValueId s = make(f, scale, base, "_scale", at), z = 0;
     if (q->asym) {
         Op zero = {.kind = OP_QUANT_ZERO, .n_in = 2, .in = {w, s}};
@@ -116,6 +118,7 @@ static ValueId quantize_weight(Func *f, ValueId w, const QuantScheme *q, Span at
     code.a.bits = bits;
     code.a.group = q->group;
     code.a.zero = middle;
+    code.a.dtype = dtype;
     ValueId c = make(f, code, base, "_code", at);
     Op dequant = {.kind = OP_DEQUANT, .n_in = 3, .in = {c, s, z}};
     dequant.a.group = q->group;
@@ -131,12 +134,13 @@ static bool is_dequant(const Func *f, ValueId v)
     return f->value[v].kind == VALUE_RESULT && f->op[f->value[v].def].kind == OP_DEQUANT;
 }
 
-static ValueId quantize_activation(Func *f, ValueId x, Span at)
+static ValueId quantize_activation(Func *f, ValueId x, DType codes, Span at)
 {
     StrTable *strings = f->module->ctx->strings;
     const char *base = f->value[x].name;
     DType dtype = f->value[x].type->dtype;
     Op quantize = {.kind = OP_QUANTIZE, .n_in = 1, .in = {x}, .at = at};
+    quantize.a.dtype = codes == DT_I8 ? DT_NONE : codes;
     quantize.origin = str_intern(strings, "quantize");
     Str names[] = {str_internf(strings, "%s_code", base), str_internf(strings, "%s_scale", base)};
     OpId id = ir_op(f, &quantize, names);
@@ -172,7 +176,8 @@ static void quantize_operand(Func *f, OpId id, int slot, const QuantScheme *q, D
     Span at = f->op[id].at;
     if (to == 0) {
         bool weight = f->value[from].constant;
-        to = weight ? quantize_weight(f, from, q, at) : quantize_activation(f, from, at);
+        to = weight ? quantize_weight(f, from, q, at)
+                    : quantize_activation(f, from, q->activations, at);
         vec_push(f->module->ctx->arena, done, ((Done){from, to}));
     }
     f->op[id].in[slot] = to;
@@ -194,7 +199,7 @@ int pass_quantize(Func *f, PassEnv *env)
         }
         quantize_operand(f, id, 1, &env->quant, &done);
         bool matmul = f->op[id].kind == OP_MATMUL;
-        if (matmul && env->quant.activations && !is_dequant(f, f->op[id].in[MATMUL_X])) {
+        if (matmul && env->quant.activations != DT_NONE && !is_dequant(f, f->op[id].in[MATMUL_X])) {
             quantize_operand(f, id, MATMUL_X, &env->quant, &done);
         }
         changes++;

@@ -89,12 +89,11 @@ static bool holds_vector(const RuleSite *s, const RuleTerm *call, Buf *why)
 static bool is_codes(const RuleSite *s, ValueId v, Buf *why)
 {
     DType t = value_of(s, v)->type->dtype;
-    bool codes = t == DT_I8 || t == DT_U8 || t == DT_U4;
-    if (!codes) {
+    if (!dtype_is_code(t)) {
         put_value(why, s, v);
-        buf_printf(why, " is %s, not integer codes", dtype_name(t));
+        buf_printf(why, " is %s, not codes", dtype_name(t));
     }
-    return codes;
+    return dtype_is_code(t);
 }
 
 static bool holds_codes(const RuleSite *s, const RuleTerm *call, Buf *why)
@@ -102,19 +101,31 @@ static bool holds_codes(const RuleSite *s, const RuleTerm *call, Buf *why)
     return all_values(s, call, why, is_codes);
 }
 
-static bool is_int8(const RuleSite *s, ValueId v, Buf *why)
+static bool is_quantized(const RuleSite *s, ValueId v, Buf *why)
 {
     DType t = value_of(s, v)->type->dtype;
-    if (t != DT_I8) {
+    bool made = t == DT_I8 || t == DT_E4M3;
+    if (!made) {
         put_value(why, s, v);
-        buf_printf(why, " is %s, not i8", dtype_name(t));
+        buf_printf(why, " is %s, not i8 or e4m3", dtype_name(t));
     }
-    return t == DT_I8;
+    return made;
 }
 
-static bool holds_int8(const RuleSite *s, const RuleTerm *call, Buf *why)
+static bool holds_quantized(const RuleSite *s, const RuleTerm *call, Buf *why)
 {
-    return all_values(s, call, why, is_int8);
+    return all_values(s, call, why, is_quantized);
+}
+
+static bool holds_same_codes(const RuleSite *s, const RuleTerm *call, Buf *why)
+{
+    DType a = value_of(s, arg_value(s, call, 0))->type->dtype;
+    DType b = value_of(s, arg_value(s, call, 1))->type->dtype;
+    bool same = dtype_is_code(a) && dtype_is_code(b) && (a == DT_E4M3) == (b == DT_E4M3);
+    if (!same) {
+        buf_printf(why, "%s and %s are not codes of one kind", dtype_name(a), dtype_name(b));
+    }
+    return same;
 }
 
 static bool is_float(const RuleSite *s, ValueId v, Buf *why)
@@ -381,8 +392,9 @@ const WhereFn where_fns[] = {
     PREDICATE(same, "vv", "both are the same value"),
     PREDICATE(vector, "v+", "each value has rank 1"),
     PREDICATE(float, "v+", "each value has a floating dtype"),
-    PREDICATE(int8, "v+", "each value has dtype i8"),
-    PREDICATE(codes, "v+", "each value holds integer codes: i8, u8 or u4"),
+    PREDICATE(quantized, "v+", "each value has a dtype that quantize makes: i8 or e4m3"),
+    PREDICATE(codes, "v+", "each value holds codes: i8, u8, u4 or e4m3"),
+    PREDICATE(same_codes, "vv", "both hold integer codes, or both e4m3: a matmul multiplies them"),
     PREDICATE(made_by, "vw", "the value is a result of that operator"),
     PREDICATE(unshared, "v+", "no other function reads the weights that the value is made from"),
     PREDICATE(feeds_matmuls, "v+",
@@ -396,7 +408,7 @@ const WhereFn where_fns[] = {
     FUNCTION(rank, "v", "how many dims"),
     FUNCTION(present, "v", "1 when the optional operand is there, else 0"),
     FUNCTION(uses, "v", "how often the value is read"),
-    FUNCTION(dtype, "v", "f32, bf16, f16, i32, i8, u8 or u4"),
+    FUNCTION(dtype, "v", "f32, bf16, f16, e4m3, i32, i8, u8 or u4"),
     FUNCTION(shape, "v", "the dims, compared as a whole"),
     FUNCTION(type, "v", "dtype, dims and layout, compared as a whole"),
 };

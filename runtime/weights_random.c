@@ -133,12 +133,20 @@ static uint64_t without_minimum(uint64_t r)
     return r + (is_minimum >> 7);
 }
 
-/* Codes over their whole range. */
-static void fill_codes(uint8_t *out, uint64_t bytes, int is_i8, uint64_t key)
+/* r with every byte 0x7f or 0xff, the NaN of e4m3, less by one. */
+static uint64_t without_nan(uint64_t r)
 {
+    const uint64_t low = 0x7f7f7f7f7f7f7f7fu;
+    return r - ((((r & low) + 0x0101010101010101u) & ~low) >> 7);
+}
+
+/* Codes over their whole range. */
+static void fill_codes(uint8_t *out, uint64_t bytes, const char *type, uint64_t key)
+{
+    const int is_i8 = strncmp(type, "i8", 2) == 0, is_e4m3 = strncmp(type, "e4m3", 4) == 0;
     for (uint64_t i = 0; i < bytes; i += 8) {
         uint64_t r = random_mix(key + i);
-        put_word(out + i, bytes - i, is_i8 ? without_minimum(r) : r);
+        put_word(out + i, bytes - i, is_i8 ? without_minimum(r) : is_e4m3 ? without_nan(r) : r);
     }
 }
 
@@ -165,7 +173,7 @@ static void fill_block(const Fill *f, int tensor, uint64_t at, uint8_t *out)
         fill_floats(out, bytes / 4, f, t, key);
         break;
     case 'c':
-        fill_codes(out, bytes, strncmp(t->type, "i8", 2) == 0, key);
+        fill_codes(out, bytes, t->type, key);
         break;
     case 'z':
         fill_zero_points(out, bytes, key);

@@ -4,7 +4,7 @@ static void ${name}(${params})
     enum { COLS = ${COLS}, DIM = ${DIM} };
     const Slice slice = slice_of(rows, thread, threads);
     for (int64_t t = slice.begin; t < slice.end; t++) {
-        const int8_t *from = ${row("code", "t")};
+        const ${code_type} *from = ${row("code", "t")};
         float *to = ${row("out", "t")};
         for (int k = 0; k < COLS; k++) {
             //% if DIM == COLS

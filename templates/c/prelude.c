@@ -100,6 +100,33 @@ static inline uint16_t f16_of_float(float x)
 }
 
 //% end
+//% if used("float_of_e4m3")
+/* OCP E4M3: exponent bias 7, no infinity. The exponent is moved by a multiplication, which also
+ * normalises subnormal numbers. */
+static inline float float_of_e4m3(uint8_t c)
+{
+    const uint32_t magnitude = c & 0x7f, sign = (uint32_t)(c & 0x80) << 24;
+    const uint32_t bits = bits_of_float(float_of_bits(magnitude << 20) * 0x1p120f);
+    return float_of_bits((magnitude == 0x7f ? 0x7fc00000 : bits) | sign);
+}
+
+//% end
+//% if used("e4m3_of_float")
+/* To the nearest, ties to even; beyond 448: 448. */
+static inline uint8_t e4m3_of_float(float x)
+{
+    const uint32_t sign = bits_of_float(x) >> 24 & 0x80, bits = bits_of_float(x) & 0x7fffffff;
+    if (bits > 0x43e00000) {
+        return (uint8_t)(sign | (bits > 0x7f800000 ? 0x7f : 0x7e));
+    }
+    if (bits < 0x3c800000) {
+        /* Subnormal: the addition rounds at the right bit. */
+        return (uint8_t)(sign | (bits_of_float(float_of_bits(bits) + 0x1p14f) - 0x46800000));
+    }
+    return (uint8_t)(sign | (bits + 0x7ffff + (bits >> 20 & 1) - 0x3c000000) >> 20);
+}
+
+//% end
 //% if used("vec_splat")
 static inline VecF vec_splat(float x)
 {
@@ -210,6 +237,35 @@ static inline VecF vec_load_f16_n(const uint16_t *p, int64_t n)
     VecH h = {0};
     memcpy(&h, p, n < LANES ? (size_t)n * sizeof *p : sizeof h);
     return vec_of_f16(h);
+}
+
+//% end
+//% if used("vec_of_e4m3")
+static inline VecF vec_of_e4m3(VecB b)
+{
+    /* Widened with its sign, a code shifted by 20 has sign, exponent and mantissa in place. */
+    const VecI code = (__builtin_convertvector(b, VecI) << 24) >> 4;
+    const VecF v = (VecF)(code & (int32_t)0x87f00000) * 0x1p120f;
+    const VecI is_nan = (code & 0x7f00000) == 0x7f00000;
+    return (VecF)((VecI)v | (is_nan & 0x7fc00000));
+}
+
+//% end
+//% if used("vec_load_e4m3")
+static inline VecF vec_load_e4m3(const uint8_t *p)
+{
+    VecB b;
+    memcpy(&b, p, sizeof b);
+    return vec_of_e4m3(b);
+}
+
+//% end
+//% if used("vec_load_e4m3_n")
+static inline VecF vec_load_e4m3_n(const uint8_t *p, int64_t n)
+{
+    VecB b = {0};
+    memcpy(&b, p, n < LANES ? (size_t)n : sizeof b);
+    return vec_of_e4m3(b);
 }
 
 //% end
@@ -596,6 +652,26 @@ static inline float quantize_row(int8_t *code, const float *x, int64_t n)
         /* Adding 1.5 * 2^23 leaves the rounded integer in the low bits. */
         const VecF shifted = vec_load_n(x + i, n - i) / by + 0x1.8p23f;
         vec_store_i8_n(code + i, (VecI)shifted - 0x4b400000, n - i);
+    }
+    return scale;
+}
+
+//% end
+//% if used("quantize_row_e4m3")
+/* code = x / scale to the nearest number of e4m3, ties to even, as a float; returns scale = max |x|
+ * / 448. */
+static inline float quantize_row_e4m3(float *code, const float *x, int64_t n)
+{
+    const float scale = largest_of(x, n) / 448;
+    const VecF by = vec_splat(scale > 0 ? scale : 1);
+    for (int64_t i = 0; i < n; i += LANES) {
+        const VecF v = vec_load_n(x + i, n - i) / by;
+        const VecI bits = (VecI)v & 0x7fffffff, sign = (VecI)v & (int32_t)0x80000000;
+        const VecI normal = (bits + 0x7ffff + ((bits >> 20) & 1)) & -0x100000;
+        /* Subnormal: the addition rounds at the right bit. */
+        const VecF small = ((VecF)bits + 0x1p14f) - 0x1p14f;
+        const VecF rounded = vec_select((VecF)bits < 0x1p-6f, small, (VecF)normal);
+        vec_store_n(code + i, (VecF)((VecI)vec_min(rounded, vec_splat(448)) | sign), n - i);
     }
     return scale;
 }

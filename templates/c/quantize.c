@@ -1,4 +1,4 @@
-//# quantize.c - int8 codes and scales of each row, or of each group of DIM columns.
+//# quantize.c - codes and scales of each row, or of each group of DIM columns.
 static void ${name}(${params})
 {
     enum { DIM = ${DIM}, GROUPS = ${GROUPS} };
@@ -6,8 +6,8 @@ static void ${name}(${params})
     for (int64_t t = slice.begin; t < slice.end; t++) {
         for (int g = 0; g < GROUPS; g++) {
             const float *from = ${row("x", "t")} + g * DIM;
-            int8_t *to = ${row("codes", "t")} + g * DIM;
-            scales[t * GROUPS + g] = quantize_row(to, from, DIM);
+            ${code_type} *to = ${row("codes", "t")} + g * DIM;
+            scales[t * GROUPS + g] = ${quantize}(to, from, DIM);
         }
     }
 }

@@ -1,4 +1,4 @@
-//# rmsnorm_quant.c - the normalised row exists only in a local array, then as int8 codes.
+//# rmsnorm_quant.c - the normalised row exists only in a local array, then as codes.
 static void ${name}(${params})
 {
     enum { DIM = ${DIM} };
@@ -14,6 +14,6 @@ static void ${name}(${params})
             normed[k] = from[k] * r;
             //% end
         }
-        scales[t] = quantize_row(${row("codes", "t")}, normed, DIM);
+        scales[t] = ${quantize}(${row("codes", "t")}, normed, DIM);
     }
 }

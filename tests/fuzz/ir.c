@@ -34,7 +34,7 @@ static PassEnv settings(Ctx *ctx, size_t n)
     static const NormFusion norm[] = {NORM_FOLD, NORM_AUTO, NORM_NONE};
     static const QuantScheme quant[] = {
         {.weights = DT_NONE},
-        {.weights = DT_I8, .activations = true, .kv_cache = DT_I8},
+        {.weights = DT_I8, .activations = DT_I8, .kv_cache = DT_I8},
         {.weights = DT_U4, .group = 4, .asym = true, .head = true},
         {.weights = DT_U4, .group = 8},
     };

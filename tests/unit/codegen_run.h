@@ -96,6 +96,19 @@ static inline uint16_t program_f16(double x)
     return (uint16_t)(sign | bits);
 }
 
+/* The code of a number of e4m3, by the definition of the format. */
+static inline uint8_t program_e4m3(double x)
+{
+    for (int c = 0; c < 127; c++) {
+        double m = c < 8 ? ldexp(c, -9) : ldexp(8 + c % 8, c / 8 - 10);
+        if (m >= fabs(x)) {
+            return (uint8_t)(signbit(x) ? c | 0x80 : c);
+        }
+    }
+    fail_msg("%g is no e4m3 number", x);
+    return 0;
+}
+
 static inline void program_put(uint8_t *to, const Type *t, int64_t index, double x)
 {
     float f = (float)x;
@@ -109,6 +122,9 @@ static inline void program_put(uint8_t *to, const Type *t, int64_t index, double
     case DT_BF16:
     case DT_F16:
         memcpy(to + index * 2, &half, 2);
+        return;
+    case DT_E4M3:
+        to[index] = program_e4m3(x);
         return;
     case DT_U4:
         to[index / 2] = (uint8_t)(to[index / 2] | (int)x << index % 2 * 4);

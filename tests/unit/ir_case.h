@@ -68,6 +68,8 @@ static inline double random_element(DType t, uint64_t *seed)
     case DT_BF16:
     case DT_F16:
         return dtype_round(t, x);
+    case DT_E4M3:
+        return dtype_round(t, ldexp(x, (int)(unit_random(seed) % 18) - 9));
     case DT_NONE:
     case DT_COUNT:
         break;

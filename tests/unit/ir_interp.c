@@ -471,6 +471,10 @@ static void rounding_to_dtypes(void **state)
     assert_true(isnan(dtype_round(DT_BF16, (double)NAN)));
     assert_true(dtype_round(DT_I8, 127.4) == 127 && dtype_round(DT_I8, -1000) == -128);
     assert_true(dtype_round(DT_U4, 2.5) == 2 && dtype_round(DT_U4, -3) == 0);
+    assert_true(dtype_round(DT_E4M3, 464) == 448 && dtype_round(DT_E4M3, -INF) == -448);
+    assert_true(dtype_round(DT_E4M3, 0x1p-10) == 0 && dtype_round(DT_E4M3, 0x3p-10) == 0x1p-8);
+    assert_true(dtype_round(DT_E4M3, 17) == 16 && dtype_round(DT_E4M3, 19) == 20);
+    assert_true(isnan(dtype_round(DT_E4M3, (double)NAN)));
     assert_true(dtype_round(DT_U8, 300) == 255 && dtype_round(DT_I32, 3e9) == 2147483647);
     for (int i = 0; i < 10000; i++) {
         float x = (float)ldexp(random_double(&seed), (int)(unit_random(&seed) % 250) - 140);

@@ -192,7 +192,7 @@ static void schemes_become_operators(void **state)
         {{.weights = DT_U4, .group = 4}, 2, 0, 2, 0, 0.5},
         {{.weights = DT_U4, .group = 4, .asym = true}, 2, 2, 2, 0, 0.5},
         {{.weights = DT_I8, .head = true}, 3, 0, 3, 0, 0.05},
-        {{.weights = DT_I8, .activations = true}, 2, 0, 4, 2, 0.1},
+        {{.weights = DT_I8, .activations = DT_I8}, 2, 0, 4, 2, 0.1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         IrCase c = case_create(2, 1, quant_text);

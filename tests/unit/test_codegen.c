@@ -10,7 +10,18 @@
 static uint64_t seed;
 
 /* How matrices are stored, and how matmuls read them. */
-typedef enum Weights { W_PLAIN, W_I8, W_I8_SLOT, W_U4, W_U4_ZEROS, W_I8I8, W_U4I8 } Weights;
+typedef enum Weights {
+    W_PLAIN,
+    W_I8,
+    W_I8_SLOT,
+    W_U4,
+    W_U4_ZEROS,
+    W_E4M3,
+    W_E4M3_SLOT,
+    W_I8I8,
+    W_U4I8,
+    W_E4M3_BOTH
+} Weights;
 
 typedef struct Shape {
     const char *phase;
@@ -25,38 +36,45 @@ typedef struct Shape {
     int steps;    /* decode; 0: 4 */
 } Shape;
 
+static bool coded_cache(const Shape *s)
+{
+    return strcmp(s->cache, "i8") == 0 || strcmp(s->cache, "e4m3") == 0;
+}
+
 /* ---- IR text --------------------------------------------------------------------------------- */
 
 /* Lines that make the operand `w` of a matmul from @name, and the matmul. */
 static void put_matmul(Buf *b, const Shape *s, const char *y, const char *x, const char *name,
                        const char *epilogue, const char *extra)
 {
-    bool codes = s->weights == W_I8I8 || s->weights == W_U4I8;
+    bool codes = s->weights >= W_I8I8;
+    bool e4m3 = s->weights == W_E4M3 || s->weights == W_E4M3_SLOT || s->weights == W_E4M3_BOTH;
     bool u4 = s->weights == W_U4 || s->weights == W_U4_ZEROS || s->weights == W_U4I8;
     bool zeros = s->weights == W_U4_ZEROS;
-    const char *attrs = u4 ? ", group = 8" : "";
+    const char *attrs = u4 ? ", group = 8" : "", *dtype = e4m3 ? ", dtype = e4m3" : "";
     /* one operand of an epilogue has the name of an absent slot */
     const char *scale = strcmp(name, "o") == 0 ? "x_scale" : arena_printf(b->arena, "%s_xs", name);
     if (s->weights == W_PLAIN) {
         buf_printf(b, "  %%%s = matmul %%%s, @%s {epilogue = %s%s}\n", y, x, name, epilogue, extra);
         return;
     }
-    buf_printf(b, "  %%%s_s = quant_scale @%s {bits = %d%s%s}\n", name, name, u4 ? 4 : 8, attrs,
-               zeros ? ", asym = 1" : "");
+    buf_printf(b, "  %%%s_s = quant_scale @%s {bits = %d%s%s%s}\n", name, name, u4 ? 4 : 8, attrs,
+               dtype, zeros ? ", asym = 1" : "");
     if (zeros) {
         buf_printf(b, "  %%%s_z = quant_zero @%s, %%%s_s {bits = 4, group = 8}\n", name, name,
                    name);
     }
-    buf_printf(b, "  %%%s_c = quant_code @%s, %%%s_s%s%s%s {bits = %d%s%s}\n", name, name, name,
+    buf_printf(b, "  %%%s_c = quant_code @%s, %%%s_s%s%s%s {bits = %d%s%s%s}\n", name, name, name,
                zeros ? ", zero = %" : "", zeros ? name : "", zeros ? "_z" : "", u4 ? 4 : 8, attrs,
-               u4 && !zeros ? ", zero = 8" : "");
+               dtype, u4 && !zeros ? ", zero = 8" : "");
     if (codes) {
-        buf_printf(b, "  %%%s_xc, %%%s = quantize %%%s\n", name, scale, x);
+        buf_printf(b, "  %%%s_xc, %%%s = quantize %%%s%s\n", name, scale, x,
+                   e4m3 ? " {dtype = e4m3}" : "");
     }
     buf_printf(b, "  %%%s = matmul ", y);
     buf_printf(b, codes ? "%%%s_xc" : "%%%s", codes ? name : x);
     buf_printf(b, ", %%%s_c", name);
-    bool slot = u4 || s->weights == W_I8_SLOT;
+    bool slot = u4 || s->weights == W_I8_SLOT || s->weights == W_E4M3_SLOT;
     if (slot) {
         buf_printf(b, ", w_scale = %%%s_s", name);
     }
@@ -94,7 +112,7 @@ static void put_signature(Buf *b, const Shape *s)
     buf_printf(b, "    state(%%kc: %s[%d, %d, %d, %d], %%vc: %s[%d, %d, %d, %d]", s->cache, seqs,
                s->context, s->kv_heads, s->head_dim, s->cache, seqs, s->context, s->kv_heads,
                s->head_dim);
-    if (strcmp(s->cache, "i8") == 0) {
+    if (coded_cache(s)) {
         buf_printf(b, ", %%ks: f32[%d, %d, %d], %%vs: f32[%d, %d, %d]", seqs, s->context,
                    s->kv_heads, seqs, s->context, s->kv_heads);
     }
@@ -114,11 +132,11 @@ static void put_attention(Buf *b, const Shape *s, const char *k, const char *v)
         buf_printf(b,
                    "  %%a = attention %%qr, %%%s, %%%s, %%pos%s {heads = %d, kv_heads = %d, "
                    "head_dim = %d, scale = 0.3, window = %d, softcap = %g}\n",
-                   k, v, strcmp(s->cache, "i8") == 0 ? ", k_scale = %ks2, v_scale = %vs2" : "",
-                   s->heads, s->kv_heads, s->head_dim, s->window, s->softcap);
+                   k, v, coded_cache(s) ? ", k_scale = %ks2, v_scale = %vs2" : "", s->heads,
+                   s->kv_heads, s->head_dim, s->window, s->softcap);
         return;
     }
-    if (strcmp(s->cache, "i8") == 0) {
+    if (coded_cache(s)) {
         buf_printf(b, "  %%kd = dequant %%%s, %%ks2\n  %%vd = dequant %%%s, %%vs2\n", k, v);
         k = "kd";
         v = "vd";
@@ -144,14 +162,15 @@ static void put_plain_qkv(Buf *b, const Shape *s)
                "  %%kr = rope %%k3, %%angles {head_dim = %d, dims = %d, style = %s}\n",
                s->head_dim, s->head_dim, s->head_dim, s->head_dim, s->style, s->head_dim,
                s->head_dim, s->style);
-    if (strcmp(s->cache, "i8") == 0) {
+    if (coded_cache(s)) {
+        const char *dtype = strcmp(s->cache, "e4m3") == 0 ? ", dtype = e4m3" : "";
         buf_printf(
             b,
-            "  %%kq, %%kqs = quantize %%kr {group = %d}\n"
-            "  %%vq, %%vqs = quantize %%v2 {group = %d}\n"
+            "  %%kq, %%kqs = quantize %%kr {group = %d%s}\n"
+            "  %%vq, %%vqs = quantize %%v2 {group = %d%s}\n"
             "  %%kc2 = kv_append %%kc, %%kq, %%pos\n  %%vc2 = kv_append %%vc, %%vq, %%pos\n"
             "  %%ks2 = kv_append %%ks, %%kqs, %%pos\n  %%vs2 = kv_append %%vs, %%vqs, %%pos\n",
-            s->head_dim, s->head_dim);
+            s->head_dim, dtype, s->head_dim, dtype);
     } else {
         buf_puts(b, "  %kc2 = kv_append %kc, %kr, %pos\n  %vc2 = kv_append %vc, %v2, %pos\n");
     }
@@ -202,7 +221,7 @@ static const char *module_text(Ctx *ctx, const Shape *s, int block)
         s->tokens, s->dim, s->tokens, s->head_dim, s->head_dim);
     put_signature(&b, s);
     buf_puts(&b, "  %n = rmsnorm %x, gain = @norm1 {eps = 1e-05}\n");
-    if (s->fused && s->weights == W_PLAIN && strcmp(s->cache, "i8") != 0) {
+    if (s->fused && s->weights == W_PLAIN && !coded_cache(s)) {
         put_fused_qkv(&b, s);
     } else {
         put_plain_qkv(&b, s);
@@ -281,8 +300,10 @@ static void run_shape(const Shape *s, const char *cpu)
     const char *text = module_text(ctx, s, target->block);
     Program *p = program_create(ctx, cpu, text, unit_random(&seed));
     bool rounded = strcmp(s->cache, "f32") != 0;
-    /* a code on the verge between two integers moves a quantised row by 1 / 127 */
-    double limit = s->weights >= W_I8I8 ? 3e-2 : rounded ? 5e-3 : 2e-5;
+    /* a code on the verge between two integers moves a quantised row by 1 / 127, one between two
+     * numbers of e4m3 an element by 1 / 8 */
+    bool e4m3 = s->weights == W_E4M3_BOTH || strcmp(s->cache, "e4m3") == 0;
+    double limit = e4m3 ? 6e-2 : s->weights >= W_I8I8 ? 3e-2 : rounded ? 5e-3 : 2e-5;
     if (strcmp(s->phase, "decode") == 0) {
         run_decode(p, s, cpu, limit);
     } else {
@@ -342,8 +363,8 @@ static void test_dtypes(void **state)
 static void test_caches(void **state)
 {
     (void)state;
-    static const char *const caches[] = {"bf16", "f16", "i8"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const caches[] = {"bf16", "f16", "i8", "e4m3"};
+    for (int i = 0; i < 4; i++) {
         for (int fused = 0; fused < 2; fused++) {
             Shape s = base_shape();
             s.cache = caches[i];
@@ -407,8 +428,8 @@ static void test_prefill(void **state)
 static void test_long_contexts(void **state)
 {
     (void)state;
-    static const char *const caches[] = {"f32", "bf16", "f16", "i8"};
-    for (int i = 0; i < 12; i++) {
+    static const char *const caches[] = {"f32", "bf16", "f16", "i8", "e4m3"};
+    for (int i = 0; i < 15; i++) {
         Shape s = base_shape();
         bool prefill = i % 3 < 2;
         s.phase = prefill ? "prefill" : "decode";
@@ -416,7 +437,7 @@ static void test_long_contexts(void **state)
         s.steps = 140;
         s.context = 192;
         s.fused = true;
-        s.cache = caches[i % 4];
+        s.cache = caches[i % 5];
         s.kv_heads = i % 5 == 0 ? 4 : i % 5 == 1 ? 1 : 2;
         s.head_dim = i % 4 == 1 ? 22 : i % 4 == 2 ? 80 : 32;
         s.window = i % 4 == 3 ? 70 : 0;
@@ -428,7 +449,7 @@ static void test_long_contexts(void **state)
 static void test_quantised(void **state)
 {
     (void)state;
-    for (int w = W_I8; w <= W_U4I8; w++) {
+    for (int w = W_I8; w <= W_E4M3_BOTH; w++) {
         for (int i = 0; i < 3; i++) {
             Shape s = base_shape();
             s.weights = (Weights)w;
@@ -447,7 +468,7 @@ static void test_quantised(void **state)
 static void test_untiled(void **state)
 {
     (void)state;
-    for (int w = W_PLAIN; w <= W_U4I8; w += w == W_PLAIN ? 2 : 1) {
+    for (int w = W_PLAIN; w <= W_E4M3_BOTH; w += w == W_PLAIN ? 2 : 1) {
         Shape s = base_shape();
         s.weights = (Weights)w;
         s.untiled = true;

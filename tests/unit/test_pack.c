@@ -83,6 +83,15 @@ static uint32_t bits_of(DType t, double x)
         }
         fail_msg("%g is no f16 number", x);
     }
+    if (t == DT_E4M3) {
+        for (uint32_t c = 0; c < 0x7f; c++) {
+            double m = c < 8 ? ldexp((double)c, -9) : ldexp((double)(8 + c % 8), (int)(c / 8) - 10);
+            if (m == fabs(x)) {
+                return signbit(x) ? c | 0x80 : c;
+            }
+        }
+        fail_msg("%g is no e4m3 number", x);
+    }
     int bits = dtype_bits(t);
     return (uint32_t)(int32_t)x & (bits == 32 ? ~0u : (1u << bits) - 1);
 }
@@ -102,7 +111,7 @@ static uint32_t stored_bits(const Type *t, const uint8_t *data, int64_t row, int
 static double random_number(DType t, uint64_t *seed)
 {
     uint64_t z = unit_random(seed);
-    if (!dtype_is_float(t)) {
+    if (!dtype_is_float(t) && t != DT_E4M3) {
         return dtype_round(t, (double)(z % 256) - (t == DT_I8 ? 128 : 0));
     }
     double x = ldexp((double)(z >> 11) - 0x1p52, -52 - (int)(z % 20));
@@ -148,7 +157,7 @@ static void encodes_every_layout(void **state)
     uint64_t seed = unit_seed();
     TypeTable *types = type_table_create(p->ctx);
     static const Layout layouts[] = {{0, 0, 0}, {16, 1, 0}, {16, 2, 0}, {8, 4, 0}, {4, 6, 0}};
-    static const DType dtypes[] = {DT_F32, DT_BF16, DT_F16, DT_I8, DT_U8, DT_I32};
+    static const DType dtypes[] = {DT_F32, DT_BF16, DT_F16, DT_E4M3, DT_I8, DT_U8, DT_I32};
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
         for (size_t l = 0; l < sizeof layouts / sizeof *layouts; l++) {
             for (int i = 0; i < 4; i++) {
@@ -207,10 +216,10 @@ static void rounds_many_as_one(void **state)
 {
     (void)state;
     uint64_t seed = unit_seed();
-    static const DType dtypes[] = {DT_F32, DT_BF16, DT_F16, DT_I8};
+    static const DType dtypes[] = {DT_F32, DT_BF16, DT_F16, DT_I8, DT_E4M3};
     for (int round = 0; round < 400; round++) {
         double x[100], y[100];
-        DType t = dtypes[round % 4];
+        DType t = dtypes[round % 5];
         for (int i = 0; i < 100; i++) {
             uint64_t z = unit_random(&seed), y_bits = unit_random(&seed);
             int spread = round < 200 ? 120 : 160; /* the second half meets subnormals, overflow */

@@ -101,7 +101,7 @@ static const Proof proofs[] = {
      X_WEIGHTS "(@w: i8[<N>, <K>], @s: f32[<N>])" ONE_RESULT
                "  %xc, %xs = quantize %x\n  %xd = dequant %xc, %xs\n  %wd = dequant @w, @s\n"
                "  %y = matmul %xd, %wd\n" END},
-    {"dequant_token", 0, NULL, "not integer codes", /* the weight is no code */
+    {"dequant_token", 0, NULL, "are not codes of one kind", /* the weight is no code */
      X_WEIGHTS "(@w: f32[<N>, <K>])" ONE_RESULT "  %xc, %xs = quantize %x\n"
                "  %xd = dequant %xc, %xs\n  %y = matmul %xd, @w\n" END},
     {"dequant_token", 0, NULL, NULL, /* several scales a token */

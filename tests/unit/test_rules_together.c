@@ -16,14 +16,16 @@ typedef struct Scheme {
 static const Scheme schemes[] = {
     {"floats", {0}},
     {"int8 per channel", {.weights = DT_I8}},
-    {"int8 weights and activations", {.weights = DT_I8, .activations = true}},
+    {"int8 weights and activations", {.weights = DT_I8, .activations = DT_I8}},
     {"int8 with zero points", {.weights = DT_I8, .asym = true}},
     {"int4 in groups", {.weights = DT_U4, .group = 4}},
     {"int4 in groups with zero points", {.weights = DT_U4, .group = 4, .asym = true}},
     {"int4 per channel", {.weights = DT_U4}},
-    {"int4 in groups, int8 activations", {.weights = DT_U4, .group = 4, .activations = true}},
+    {"fp8 weights", {.weights = DT_E4M3}},
+    {"fp8 weights and activations", {.weights = DT_E4M3, .activations = DT_E4M3}},
+    {"int4 in groups, int8 activations", {.weights = DT_U4, .group = 4, .activations = DT_I8}},
     {"int4 per channel with zero points, int8 activations",
-     {.weights = DT_U4, .asym = true, .activations = true}},
+     {.weights = DT_U4, .asym = true, .activations = DT_I8}},
 };
 
 typedef struct Block {
