@@ -38,6 +38,7 @@ enum {
     PLAIN_ROWS = 8,         /* rows in a block that reads x as it lies */
     MOST_ROWS = 12,         /* of any block: code grows with it */
     SHORT_GROUP = 16,       /* steps */
+    AHEAD = 8 << 10,        /* bytes of weights */
     TURNS = 8,              /* accumulators that hide the latency of a dot product */
     UNIT_BYTES = 256 << 10, /* weights of a unit: they stay in the second cache ... */
     ROWS_BYTES = 512 << 10, /* ... beside the rows of x */
@@ -95,6 +96,8 @@ static DotBlock packed_block(const DotFamily *f, const DotShape *s)
     if (s->grouped && s->steps <= SHORT_GROUP) {
         b.unroll = 2; /* the sums of the next group do not wait */
     }
+    /* So many instructions for a line of weights that those in flight ask for too few of them. */
+    b.ahead = f->bits == 4 && s->rows <= DECODE_ROWS ? AHEAD : 0;
     while (b.unroll > 1 &&
            (s->steps % b.unroll != 0 || b.tokens * b.tiles / b.calls * planes * b.unroll > TURNS)) {
         b.unroll /= 2;

@@ -40,6 +40,7 @@ typedef struct DotBlock {
     int tokens, tiles; /* rows of x and tiles of weights of an epilogue */
     int calls;         /* the tiles are multiplied in so many calls: one stream of weights each */
     int unroll;        /* accumulators that take turns */
+    int ahead;         /* bytes between the weights read and those asked for; 0: none asked for */
     int64_t rows;      /* of x that are packed, or kept in cache, at once */
 } DotBlock;
 

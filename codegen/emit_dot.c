@@ -246,6 +246,9 @@ static Str dot_name(const KernelText *k, int64_t tail)
     if (cfg->unroll > 1) {
         buf_printf(&b, "x%d", cfg->unroll);
     }
+    if (cfg->ahead > 0) {
+        buf_puts(&b, "_ahead");
+    }
     bool grouped = k->op->a.group > 0;
     const char *scaled = ws == NULL                  ? ""
                          : call_columns(ws->ir) == 1 ? "_row"
@@ -317,6 +320,7 @@ static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tai
     tmpl_set_int(env, "MT", cfg->tokens);
     tmpl_set_int(env, "NT", cfg->tiles / cfg->calls);
     tmpl_set_int(env, "U", cfg->unroll);
+    tmpl_set_int(env, "AHEAD", cfg->ahead);
     tmpl_set_int(env, "LANES", k->lanes);
     const DotFamily *family = dot_family(cfg->dot);
     tmpl_set_int(env, "BITS", family->bits);

@@ -61,6 +61,7 @@ typedef struct KernelConfig {
     int tokens, tiles;    /* matmul: rows and tiles in a register block */
     int calls;            /* matmul: calls of the register block for these tiles */
     int unroll;           /* matmul: accumulators that take turns */
+    int ahead;            /* matmul: bytes between weights read and weights asked for; 0: none */
     int64_t block_rows;   /* matmul: rows of x that are packed, or kept in cache, at once */
     int ways;             /* matmul: 2 when gate and up rows alternate */
     int64_t units;        /* matmul: blocks of `tiles` tiles, shared out to threads */

@@ -133,6 +133,7 @@ static void configure_matmul(const Choice *c, Kernel *k)
     cfg->tiles = block.tiles;
     cfg->calls = block.calls;
     cfg->unroll = block.unroll;
+    cfg->ahead = block.ahead;
     cfg->block_rows = block.rows;
     cfg->units = n_tiles / cfg->tiles;
     k->split = (SplitBy){SPLIT_COLS, lanes * cfg->tiles / cfg->ways, cfg->units};

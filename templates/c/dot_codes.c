@@ -4,7 +4,7 @@
 //#   The multiplier takes unsigned weights. What they have too much times the sum of x is known
 //# beforehand: the sums start with it, negative. Zero points of each row take it away at the end.
 //#   PLANES = 2: x is 15 bits wide, 128 * plane 0 + plane 1 (pack_codes.c says why). U accumulators
-//# take turns, see dot_pairs.c.
+//# take turns, see dot_pairs.c. AHEAD: weights so many bytes further on are asked for.
 /* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j); x, x_sum:
  * ${rows_of_x} of codes for each t, and their sums in each group. */
 static void ${name}(${params})
@@ -41,6 +41,9 @@ static void ${name}(${params})
         for (int64_t i = g * steps; i < (g + 1) * steps; i += ${U}) {
             //% for u in 0..U
             //% for j in 0..NT
+            //% if AHEAD > 0
+            __builtin_prefetch(w${j} + ${step(u)} * 4 * LANES + ${AHEAD});
+            //% end
             //% if BITS == 8
             const VecI ${v(j, 0, u)} = veci_load(w${j} + ${step(u)} * 4 * LANES) ^ flip;
             //% else
