@@ -136,6 +136,10 @@ static void set_matmul(KernelText *k)
     tmpl_set_bool(env, "octets", loads_octets(k));
     tmpl_set_bool(env, "x_narrow", x->stored == DT_BF16 || x->stored == DT_F16);
     tmpl_set_bool(env, "codes_in", codes_in);
+    bool half = x->ir->dtype == DT_F16;
+    tmpl_set_bool(env, "w_copied", w->stored == DT_BF16 || w->stored == DT_F16);
+    tmpl_set_string(env, "pair_of", half ? "f16_pair" : "bf16_pair");
+    tmpl_set_string(env, "multiply", half ? "mma_f16" : "mma_bf16");
     tmpl_set_bool(env, "scaled", scaled);
     tmpl_set_bool(env, "many", many);
     const char *type = dtype_name(w->stored);
