@@ -1,6 +1,6 @@
 //# mma.cu - a tile of BM rows of x by BN weight rows on the tensor cores, f32 accumulators: the
 //# part that matmul_mma and matmul_qkv_mma share. `row_of_i` is the weight row of row i of the
-//# tile. Each step along K takes BK columns: weights by cp.async, x rounded to bf16 on its way;
+//# tile. Each step along K takes BK columns: weights by cp.async, x rounded to 16 bits on its way;
 //# two stages in shared memory, rows of 80 bytes, so that ldmatrix meets every bank once.
 enum { BM = 128, BN = ${BN}, BK = 32, LINE = BK + 8, THREADS = 256 };
 enum { WARPS_N = ${WARPS_N}, WARPS_M = 8 / WARPS_N, MT = BM / WARPS_M / 16, NT = BN / WARPS_N / 8 };
@@ -27,7 +27,7 @@ for (int i = 0; i < 4; i++) {
     coming[i] = *(const float4 *)x_from[i];
 }
 //% end
-//% if w_type == "bf16"
+//% if w_copied
 #pragma unroll
 for (int c = tid; c < BN * 4; c += THREADS) {
     const int i = c / 4;
@@ -49,15 +49,15 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
     //% if x_narrow == false
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        const uint2 pair = {bf16_pair(coming[i].x, coming[i].y),
-                            bf16_pair(coming[i].z, coming[i].w)};
+        const uint2 pair = {${pair_of}(coming[i].x, coming[i].y),
+                            ${pair_of}(coming[i].z, coming[i].w)};
         *(uint2 *)&x_tile[stage][(tid / 8 + i * 32) * LINE + tid % 8 * 4] = pair;
     }
     //% end
-    //% if x_narrow || w_type == "bf16"
+    //% if x_narrow || w_copied
     wait_copies();
     //% end
-    //% if w_type != "bf16"
+    //% if w_copied == false
 #pragma unroll
     for (int o = 0; o < OCTETS; o++) {
         const int c = tid + o * THREADS, i = c / 4;
@@ -76,8 +76,8 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
                 f[e] *= scale;
             }
             //% end
-            const uint4 eight = {bf16_pair(f[0], f[1]), bf16_pair(f[2], f[3]),
-                                 bf16_pair(f[4], f[5]), bf16_pair(f[6], f[7])};
+            const uint4 eight = {${pair_of}(f[0], f[1]), ${pair_of}(f[2], f[3]),
+                                 ${pair_of}(f[4], f[5]), ${pair_of}(f[6], f[7])};
             *(uint4 *)&w_tile[stage][i * LINE + c % 4 * 8] = eight;
         }
     }
@@ -96,7 +96,7 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
             coming[i] = *(const float4 *)(x_from[i] + k + BK);
         }
         //% end
-//% if w_type == "bf16"
+//% if w_copied
 #pragma unroll
         for (int c = tid; c < BN * 4; c += THREADS) {
             const int i = c / 4;
@@ -127,8 +127,8 @@ for (int k = 0, stage = 0; k < K; k += BK, stage ^= 1) {
             const uint4 b = load_matrix(&w_tile[stage][line * LINE + kk + lane / 8 % 2 * 8]);
 #pragma unroll
             for (int m = 0; m < MT; m++) {
-                mma_bf16(acc[m][n], a[m], b.x, b.y);
-                mma_bf16(acc[m][n + 1], a[m], b.z, b.w);
+                ${multiply}(acc[m][n], a[m], b.x, b.y);
+                ${multiply}(acc[m][n + 1], a[m], b.z, b.w);
             }
         }
     }
