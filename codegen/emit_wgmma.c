@@ -11,6 +11,7 @@
 
 enum { TILE_ROWS = 16, BLOCK_ROWS = 128, STEP = 64, MMA_COLUMNS = 16 };
 enum { SHARED_BYTES = 232448 }; /* what a block of sm_90 can have */
+enum { VALUES_AT_ONCE = 32 };   /* whose operands are loaded before the first is stored */
 
 static const int widths[] = {64, 128, 256};
 enum { N_WIDTHS = sizeof widths / sizeof widths[0] };
@@ -100,11 +101,13 @@ static void set_variables(KernelText *k, int tokens)
     int cluster = cluster_of(w->ir->dim[0]);
     const char *blocks = cluster > 1 ? arena_printf(a, " __cluster_dims__(%d, 1, 1)", cluster) : "";
     tmpl_set_int(&k->env, "BT", tokens);
+    tmpl_set_int(&k->env, "PART", VALUES_AT_ONCE);
     tmpl_set_int(&k->env, "CLUSTER", cluster);
     tmpl_set_int(&k->env, "W_BITS", dtype_bits(w->stored));
     tmpl_set_int(&k->env, "SHARED_BYTES", SHARED_BYTES);
     tmpl_set_int(&k->env, "out_bits", dtype_bits(result_of(k)->stored));
     tmpl_set_bool(&k->env, "both_chips", !only_sm90a(k));
+    tmpl_set_bool(&k->env, "has_value", k->expr != NULL);
     tmpl_set_string(&k->env, "x_word", word);
     tmpl_set_string(&k->env, "pair_of", arena_printf(a, "%s_pair", word));
     tmpl_set_string(&k->env, "multiply",

@@ -25,45 +25,45 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
             }
             //% end
             const int unit = row_tile / HEAD_DIM, d0 = row_tile % HEAD_DIM / 2;
+            //% if has_value
 #pragma unroll
             for (int i = 0; i < BT / 2; i++) {
-                if (i % 4 >= 2) {
-                    continue;
-                }
-                const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2, d = d0 + lane / 4;
+                const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
                 const int64_t t = at < rows ? at : rows - 1;
-                float low, high;
-                {
-                    const int64_t n = unit * HEAD_DIM + d;
-                    const float acc0 = sums[i];
-                    ${leaves};
-                    low = ${value};
-                    (void)n;
-                }
-                {
-                    const int64_t n = unit * HEAD_DIM + d + HEAD_DIM / 2;
-                    const float acc0 = sums[i + 2];
-                    ${leaves};
-                    high = ${value};
-                    (void)n;
-                }
-                //% if has("angles")
-                if (unit < HEADS + KV_HEADS) {
-                    const float *angle = ${row("angles", "t")};
-                    const float c = angle[d], s = angle[HEAD_DIM / 2 + d], was = low;
-                    low = low * c - high * s;
-                    high = high * c + was * s;
-                }
-                //% else
-                (void)t;
-                //% end
-                sums[i] = low;
-                sums[i + 2] = high;
+                const int64_t n = unit * HEAD_DIM + i % 4 / 2 * (HEAD_DIM / 2) + d0 + lane / 4;
+                const float acc0 = sums[i];
+                ${leaves};
+                sums[i] = ${value};
+                (void)t, (void)n;
             }
+            //% end
+            //% if has("angles")
+            if (unit < HEADS + KV_HEADS) {
 #pragma unroll
-            for (int i = 0; i < BT / 2; i += 4) {
-                //% if out_bits == 32
-                if (unit < HEADS) {
+                for (int i = 0; i < BT / 2; i += i % 2 * 2 + 1) {
+                    const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
+                    const int64_t t = at < rows ? at : rows - 1;
+                    const float *angle = ${row("angles", "t")} + d0 + lane / 4;
+                    const float c = __ldg(angle), s = __ldg(angle + HEAD_DIM / 2);
+                    const float low = sums[i], high = sums[i + 2];
+                    sums[i] = low * c - high * s;
+                    sums[i + 2] = high * c + low * s;
+                }
+            }
+            //% end
+            if (unit < HEADS) {
+#pragma unroll
+                for (int i = 0; i < BT / 2; i += 4) {
+                    //% if out_bits == 16
+                    const uint32_t low = transposed(${pair_of}(sums[i], sums[i + 1]));
+                    const uint32_t high = transposed(${pair_of}(sums[i + 2], sums[i + 3]));
+                    const int64_t t = t0 + i * 2 + lane / 4;
+                    if (t < rows) {
+                        uint16_t *to = ${row("q", "t")} + unit * HEAD_DIM + d0 + lane % 4 * 2;
+                        *(uint32_t *)to = low;
+                        *(uint32_t *)(to + HEAD_DIM / 2) = high;
+                    }
+                    //% else
 #pragma unroll
                     for (int e = 0; e < 2; e++) {
                         const int64_t t = t0 + i * 2 + lane % 4 * 2 + e;
@@ -73,28 +73,26 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
                             to[HEAD_DIM / 2] = sums[i + 2 + e];
                         }
                     }
-                    continue;
-                }
-                //% end
-                const int64_t t = t0 + i * 2 + lane / 4;
-                const int d = d0 + lane % 4 * 2;
-                uint16_t *to = nullptr;
-                if (unit < HEADS) {
-                    //% if out_bits == 16
-                    to = ${row("q", "t")} + unit * HEAD_DIM + d;
                     //% end
-                } else if (t < rows) {
-                    const int p = __ldg(pos + t);
-                    const int head =
-                        unit < HEADS + KV_HEADS ? unit - HEADS : unit - HEADS - KV_HEADS;
-                    uint8_t *cache =
-                        kv[${sequence("t")}] + (unit < HEADS + KV_HEADS ? k_cache : v_cache);
-                    to = p < 0 ? nullptr
-                               : (uint16_t *)cache + ((int64_t)head * CONTEXT + p) * HEAD_DIM + d;
                 }
+                continue;
+            }
+            const bool key = unit < HEADS + KV_HEADS;
+            const int head = unit - (key ? HEADS : HEADS + KV_HEADS);
+            uint16_t *cache = (uint16_t *)(kv[${sequence("0")}] + (key ? k_cache : v_cache)) +
+                              (int64_t)head * CONTEXT * HEAD_DIM + d0 + lane % 4 * 2;
+            int place[BT / 8]; /* of a token in the cache */
+#pragma unroll
+            for (int j = 0; j < BT / 8; j++) {
+                const int t = t0 + j * 8 + lane / 4;
+                place[j] = t < rows ? __ldg(pos + t) : -1;
+            }
+#pragma unroll
+            for (int i = 0; i < BT / 2; i += 4) {
                 const uint32_t low = transposed(${pair_of}(sums[i], sums[i + 1]));
                 const uint32_t high = transposed(${pair_of}(sums[i + 2], sums[i + 3]));
-                if (t < rows && to != nullptr) {
+                if (place[i / 4] >= 0) {
+                    uint16_t *to = cache + (int64_t)place[i / 4] * HEAD_DIM;
                     *(uint32_t *)to = low;
                     *(uint32_t *)(to + HEAD_DIM / 2) = high;
                 }

@@ -1,6 +1,6 @@
 //# matmul_wgmma.cu - out = epilogue(x . w^T) for many tokens on sm_90a; rows of weights are the
 //# tensor cores' 64 rows, tokens their columns, so that gate and up, which alternate by 8 rows, are
-//# in one thread. Values take the place of sums first: loads of operands need not wait for stores.
+//# in one thread. Values take the place of some sums first: loads of operands do not wait for stores.
 //% if both_chips
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 //% end
@@ -25,48 +25,51 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
             }
             //% end
 #pragma unroll
-            for (int i = 0; i < BT / 2; i++) {
-                const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-                const int64_t t = at < rows ? at : rows - 1;
-                //% if WAYS > 1
-                if (i % 4 >= 2) {
-                    continue;
-                }
-                const int64_t n = row_tile / 2 + lane / 4;
-                const float acc1 = sums[i + 2];
-                //% else
-                const int64_t n = row_tile + i % 4 / 2 * 8 + lane / 4;
-                //% end
-                const float acc0 = sums[i];
-                ${leaves};
-                sums[i] = ${value};
-                (void)t, (void)n;
-            }
+            for (int first = 0; first < BT / 2; first += ${PART}) {
 #pragma unroll
-            for (int i = 0; i < BT / 2; i += 2) {
-                //% if WAYS > 1
-                if (i % 4 >= 2) {
-                    continue;
+                for (int i = first; i < first + ${PART}; i++) {
+                    const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
+                    const int64_t t = at < rows ? at : rows - 1;
+                    //% if WAYS > 1
+                    if (i % 4 >= 2) {
+                        continue;
+                    }
+                    const int64_t n = row_tile / 2 + lane / 4;
+                    const float acc1 = sums[i + 2];
+                    //% else
+                    const int64_t n = row_tile + i % 4 / 2 * 8 + lane / 4;
+                    //% end
+                    const float acc0 = sums[i];
+                    ${leaves};
+                    sums[i] = ${value};
+                    (void)t, (void)n;
                 }
-                const int n0 = row_tile / 2;
-                //% else
-                const int n0 = row_tile + i % 4 / 2 * 8;
-                //% end
-                //% if out_bits == 16
-                const uint32_t pair = transposed(${pair_of}(sums[i], sums[i + 1]));
-                const int64_t t = t0 + i / 4 * 8 + lane / 4;
-                if (t < rows) {
-                    *(uint32_t *)(${row("out", "t")} + n0 + lane % 4 * 2) = pair;
+#pragma unroll
+                for (int i = first; i < first + ${PART}; i += 2) {
+                    //% if WAYS > 1
+                    if (i % 4 >= 2) {
+                        continue;
+                    }
+                    const int n0 = row_tile / 2;
+                    //% else
+                    const int n0 = row_tile + i % 4 / 2 * 8;
+                    //% end
+                    //% if out_bits == 16
+                    const uint32_t pair = transposed(${pair_of}(sums[i], sums[i + 1]));
+                    const int64_t t = t0 + i / 4 * 8 + lane / 4;
+                    if (t < rows) {
+                        *(uint32_t *)(${row("out", "t")} + n0 + lane % 4 * 2) = pair;
+                    }
+                    //% else
+                    const int64_t t = t0 + i / 4 * 8 + lane % 4 * 2;
+                    if (t < rows) {
+                        (${row("out", "t")})[n0 + lane / 4] = sums[i];
+                    }
+                    if (t + 1 < rows) {
+                        (${row("out", "(t + 1)")})[n0 + lane / 4] = sums[i + 1];
+                    }
+                    //% end
                 }
-                //% else
-                const int64_t t = t0 + i / 4 * 8 + lane % 4 * 2;
-                if (t < rows) {
-                    (${row("out", "t")})[n0 + lane / 4] = sums[i];
-                }
-                if (t + 1 < rows) {
-                    (${row("out", "(t + 1)")})[n0 + lane / 4] = sums[i + 1];
-                }
-                //% end
             }
         }
     }
