@@ -74,7 +74,7 @@ small_case() # NAME TOLERANCE WAYS OPTIONS [-- OPTIONS]
     shift 3
     words=
     while [ $# -gt 0 ]; do
-        [ "$1" != -- ] || { shift && cuda="--arch $ARCH $*" && break; }
+        [ "$1" != -- ] || { shift && cuda=$* && break; }
         words="$words $1"
         shift
     done
