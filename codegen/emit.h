@@ -11,6 +11,7 @@ typedef struct EmitOptions {
     const char *spec_summary; /* one line for people */
     int bos_id, eos_id;       /* -1: none */
     bool jit;                 /* GPU: the program takes in x.cu itself, not machine code */
+    int least_chip;           /* with jit: compute capability times ten that x.cu needs */
 } EmitOptions;
 
 /* Reads templates from data_dir/target->templates. The same plan gives the same bytes. False after

@@ -374,6 +374,7 @@ static void put_gpu_program(const Emit *e, Buf *b)
     buf_puts(b, "static const SinterGpuProgram gpu_program = {\n");
     if (jit) {
         buf_puts(b, "    .source = code_source,\n    .source_end = end_source,\n");
+        buf_printf(b, "    .least_chip = %d,\n", e->options->least_chip);
     } else {
         buf_printf(b, "    .cubins = cubins,\n    .n_cubins = %d,\n", e->plan->target->n_arch);
     }

@@ -6,6 +6,7 @@
 #include "compiler/base/file.h"
 #include "compiler/base/paths.h"
 #include "compiler/build.h"
+#include "compiler/chips.h"
 #include "compiler/device.h"
 #include "compiler/driver.h"
 
@@ -270,12 +271,23 @@ static bool fill_env(Compilation *c)
     return ok;
 }
 
+static bool choose_gpus(Compilation *c)
+{
+    const Options *o = c->o;
+    if (o->jit && o->arch) {
+        return diag_error(c->ctx->diag, nowhere,
+                          "--jit compiles for the GPU that is there: leave out --arch");
+    }
+    const char *chips = o->arch ? o->arch : c->spec ? chips_default(c->spec) : NULL;
+    c->target = target_cuda(c->ctx, chips);
+    return c->target && (!c->spec || chips_check(c->ctx, c->spec, c->target));
+}
+
 static bool choose_target(Compilation *c)
 {
     const char *target = c->o->target ? c->o->target : "c";
     if (strcmp(target, "cuda") == 0) {
-        c->target = target_cuda(c->ctx, c->o->arch);
-        return c->target != NULL;
+        return choose_gpus(c);
     }
     if (strcmp(target, "c") != 0) {
         return diag_error(c->ctx->diag, nowhere, "there is no target '%s': c or cuda", target);

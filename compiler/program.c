@@ -10,6 +10,7 @@
 #include "codegen/emit.h"
 #include "compiler/base/file.h"
 #include "compiler/base/paths.h"
+#include "compiler/chips.h"
 #include "compiler/cubin.h"
 #include "compiler/pack.h"
 #include "compiler/toolchain.h"
@@ -86,7 +87,8 @@ bool program_emit(Program *p)
                            .spec_summary = summary.data,
                            .bos_id = (int)spec->bos,
                            .eos_id = (int)spec->eos,
-                           .jit = p->c->o->jit};
+                           .jit = p->c->o->jit,
+                           .least_chip = chips_least(spec)};
     p->source = buf_create(a);
     p->header = buf_create(a);
     p->device = buf_create(a);

@@ -104,11 +104,12 @@ static SinterStatus load_compiled(SinterGpu *g, int chip, Message *m)
 {
     char arch[16];
     CubinBlock block = {0};
-    if (chip < 80)
+    int least = g->model->gpu->least_chip;
+    if (chip < least)
         return message_set(m, SINTER_ENVIRONMENT,
-                           "%s has compute capability %d.%d, and the kernels need 8.0; compile the "
-                           "spec with --target c to run on the CPU",
-                           g->words, chip / 10, chip % 10);
+                           "%s has compute capability %d.%d, and the kernels need %d.%d; compile "
+                           "the spec with --target c to run on the CPU",
+                           g->words, chip / 10, chip % 10, least / 10, least % 10);
     snprintf(arch, sizeof arch, "sm_%d%s", chip, chip >= 90 ? "a" : "");
     SinterStatus status = jit_kernels(g->model, arch, &block, g->code, sizeof g->code, m);
     if (!status)

@@ -98,6 +98,7 @@ typedef struct SinterGpuProgram {
     const SinterCubin *cubins;
     int n_cubins;
     const char *source, *source_end; /* NULL when there is machine code */
+    int least_chip;                  /* of the source: compute capability times ten */
     const char *const *kernels;
     int n_kernels;
     SinterSampleFn sample; /* NULL: the results are no logits */

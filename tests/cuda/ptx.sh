@@ -52,3 +52,20 @@ refused "a kernel that is too large for a chip" 1 "$SINTER" compile model_specs/
     "use a smaller --batch" "leave sm_89 out"
 check "fewer sequences fit" "$SINTER" compile model_specs/llama-3-8b.yaml --target cuda --arch sm_80,sm_89 \
     --batch 4 --emit src -o "$work/small"
+
+# ---- what a spec asks of a chip
+
+refused "fp8 products on sm_80" 1 "$SINTER" compile $spec --quant fp8+afp8 --target cuda --arch sm_80,sm_90a \
+    --emit src -o "$work/fp8" -- "which sm_80 cannot: that takes sm_89 or later" "--quant int8+a8" \
+    "leave sm_80 out of --arch"
+printf 'quant: {weights: fp8, activations: fp8}\n' | cat $spec - >"$work/fp8.yaml"
+refused "with the place in the spec" 1 "$SINTER" compile "$work/fp8.yaml" --target cuda --arch compute_80 \
+    --emit src -o "$work/fp8" -- "fp8.yaml:" "activations: fp8}" "which compute_80 cannot"
+check "the default list leaves it out" "$SINTER" compile $spec --quant fp8+afp8 --target cuda --emit src \
+    -o "$work/fp8"
+check "and has the others" sh -c "grep -q 'sm_90a.cubin' '$work/fp8/tinytales.c' &&
+    ! grep -q 'sm_80.cubin' '$work/fp8/tinytales.c'"
+check "fp8 weights alone run on sm_80" "$SINTER" compile $spec --quant fp8 --target cuda --arch sm_80 \
+    --emit src -o "$work/fp8"
+refused "--jit needs no list" 1 "$SINTER" compile $spec --target cuda --jit --arch sm_90a -o "$work/x" \
+    -- "--jit compiles for the GPU that is there: leave out --arch"
