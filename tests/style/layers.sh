@@ -1,7 +1,7 @@
 #!/bin/sh
 # Includes point one way: compiler -> codegen -> ir -> compiler/base; the runtime includes none of them.
-# Two headers of the runtime describe file formats (weights_format.h, tokenizer.h): who writes those
-# files may read them.
+# Headers of the runtime that describe file formats (weights_format.h, cubin_format.h, tokenizer.h)
+# may be read by who writes those files.
 set -u
 
 # check NAME PATTERN FILES...: no file has an #include "..." that matches the extended PATTERN.
@@ -22,7 +22,7 @@ check()
 above_base='compiler/([^b]|b[^a]|ba[^s]|bas[^e]|base[^/])'
 check "compiler/base includes only itself" "$above_base|ir/|codegen/|runtime/" compiler/base
 check "ir includes only itself and compiler/base" "$above_base|codegen/|runtime/" ir
-code='runtime/([^wt]|weights[^_]|tokenizer[^.])'
+code='runtime/([^wtc]|weights[^_]|tokenizer[^.]|c[^u]|cu[^b]|cub[^i]|cubin[^_]|cubin_[^f])'
 check "codegen includes neither the compiler nor the runtime's code" "$above_base|$code" codegen
 check "compiler includes nothing of the runtime's code" "$code" compiler
 check "runtime stands alone" "compiler/|ir/|codegen/|\\.\\./" runtime
