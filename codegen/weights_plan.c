@@ -123,6 +123,12 @@ static char fill_of_dtype(DType t)
     return t == DT_F32 ? 'f' : t == DT_BF16 ? 'b' : t == DT_F16 ? 'h' : t == DT_U8 ? 'z' : 'c';
 }
 
+/* Gains are near 1. */
+static char gain_fill(DType t)
+{
+    return t == DT_BF16 ? 'B' : t == DT_F16 ? 'H' : 'g';
+}
+
 static double columns_of(const Type *t)
 {
     return t->rank < 2 ? 1 : (double)t->dim[t->rank - 1];
@@ -133,9 +139,10 @@ static void choose_fill(WeightTensor *w, const Func *f, ValueId v)
 {
     const Value *value = &f->value[v];
     if (value->kind == VALUE_WEIGHT) {
-        bool vector = value->type->rank < 2;
-        w->fill = !vector ? fill_of_dtype(value->type->dtype) : is_gain(f, w->value) ? 'g' : '0';
-        w->fill_scale = w->fill == 'g' ? 1 : 1 / sqrt(columns_of(value->type));
+        DType t = value->type->dtype;
+        bool vector = value->type->rank < 2, gain = vector && is_gain(f, w->value);
+        w->fill = !vector ? fill_of_dtype(t) : gain ? gain_fill(t) : '0';
+        w->fill_scale = gain ? 1 : 1 / sqrt(columns_of(value->type));
         return;
     }
     const Op *op = &f->op[value->def];

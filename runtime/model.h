@@ -60,9 +60,9 @@ typedef struct SinterTensorInfo {
     const char *name, *type;
     uint64_t offset, bytes;
     /* For random weights made in memory: what the bytes are. */
-    char fill; /* 'f' f32, 'b' bf16, 'h' f16 weights ~ N(0, scale); 'g' f32 gains ~ 1; 's' f32
-                  quantisation scales; 'c' i8 or u4 codes, 'z' u8 zero points; 'q' rope frequencies
-                  (f32, theta in scale, exact); '0' zeros */
+    char fill; /* 'f' f32, 'b' bf16, 'h' f16 weights ~ N(0, scale); 'g', 'B', 'H' the same for gains
+                  ~ 1; 's' f32 quantisation scales; 'c' i8 or u4 codes, 'z' u8 zero points; 'q' rope
+                  frequencies (f32, theta in scale, exact); '0' zeros */
     float scale;
 } SinterTensorInfo;
 
@@ -94,6 +94,9 @@ typedef void (*SinterSampleFn)(const SinterRun *run, const float *logits, Sinter
 typedef void (*SinterRandomFn)(const SinterRun *run, uint8_t *to, uint64_t bytes, int kind,
                                float scale, uint64_t seed, const float *quantile);
 
+/* What kernels take run->input for. */
+enum SinterInput { SINTER_INPUT_F32, SINTER_INPUT_BF16, SINTER_INPUT_F16 };
+
 typedef struct SinterGpuProgram {
     const SinterCubin *cubins;
     int n_cubins;
@@ -101,6 +104,7 @@ typedef struct SinterGpuProgram {
     int least_chip;                  /* of the source: compute capability times ten */
     const char *const *kernels;
     int n_kernels;
+    int input; /* enum SinterInput */
     SinterSampleFn sample; /* NULL: the results are no logits */
     size_t sample_work;
     SinterRandomFn random;

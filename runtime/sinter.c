@@ -62,7 +62,7 @@ static int decode_rows_max(const SinterModel *m)
 static int has_embedding(const SinterModel *m)
 {
     for (int i = 0; i < m->n_tensors; i++)
-        if (strcmp(m->tensors[i].name, "embedding") == 0)
+        if (strncmp(m->tensors[i].name, "embedding", strlen("embedding")) == 0) /* or its codes */
             return 1;
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "memory.h"
+#include "narrow.h"
 #include "random.h"
 
 enum { QUANTILE_BITS = 12, QUANTILES = WEIGHTS_QUANTILES, BLOCK = 1 << 20 };
@@ -38,28 +39,6 @@ void weights_quantiles(float *quantile)
         }
         quantile[i] = (float)x;
     }
-}
-
-/* ---- numbers in their storage form ----------------------------------------------------------- */
-
-static uint16_t to_bf16(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
-}
-
-/* Rounds to nearest; values are finite and small. */
-static uint16_t to_f16(float x)
-{
-    uint32_t sign = signbit(x) ? 0x8000u : 0u;
-    double a = fabs((double)x);
-    if (a < 0x1p-14)
-        return (uint16_t)(sign | (uint32_t)lrint(a * 0x1p24));
-    int exponent;
-    double fraction = frexp(a, &exponent); /* [0.5, 1) */
-    uint32_t mantissa = (uint32_t)lrint(fraction * 2048.0);
-    return (uint16_t)(sign | (((uint32_t)(exponent + 14) << 10) + (mantissa - 1024u)));
 }
 
 /* ---- one block of each kind ------------------------------------------------------------------ */
@@ -89,9 +68,11 @@ static void fill_weights16(uint8_t *out, uint64_t bytes, const Fill *f, const Si
                            uint64_t key)
 {
     uint16_t table[QUANTILES];
-    for (int i = 0; i < QUANTILES; i++)
-        table[i] =
-            t->fill == 'b' ? to_bf16(f->quantile[i] * t->scale) : to_f16(f->quantile[i] * t->scale);
+    const int gain = t->fill == 'B' || t->fill == 'H', bf16 = t->fill == 'b' || t->fill == 'B';
+    for (int i = 0; i < QUANTILES; i++) {
+        float x = gain ? 1.0f + 0.05f * f->quantile[i] : f->quantile[i] * t->scale;
+        table[i] = bf16 ? narrow_bf16(x) : narrow_f16(x);
+    }
     fill_half(out, bytes, table, key);
 }
 
@@ -165,6 +146,8 @@ static void fill_block(const Fill *f, int tensor, uint64_t at, uint8_t *out)
     switch (t->fill) {
     case 'b':
     case 'h':
+    case 'B':
+    case 'H':
         fill_weights16(out, bytes, f, t, key);
         break;
     case 'f':

@@ -185,7 +185,7 @@ static void test_open_missing(void **state)
 
 /* ---- random ---------------------------------------------------------------------------------- */
 
-enum { KINDS = 9, EACH = 1 << 16 };
+enum { KINDS = 11, EACH = 1 << 16 };
 
 static const SinterTensorInfo kinds[KINDS] = {
     {"f", "f32[16384]", 0 * EACH, EACH, 'f', 0.25f},
@@ -197,6 +197,8 @@ static const SinterTensorInfo kinds[KINDS] = {
     {"z", "u8[65536]", 6 * EACH, EACH, 'z', 1},
     {"q", "f32[16384]", 7 * EACH, EACH, 'q', 10000},
     {"0", "f32[16384]", 8 * EACH, EACH, '0', 0},
+    {"B", "bf16[32768]", 9 * EACH, EACH, 'B', 1},
+    {"H", "f16[32768]", 10 * EACH, EACH, 'H', 1},
 };
 
 static float bf16(const uint8_t *p)
@@ -248,6 +250,10 @@ static void test_random_kinds(void **state)
         assert_true(fabsf(f32(p + 3 * EACH + 4 * i) - 1) < 0.5f);
         assert_true(f32(p + 4 * EACH + 4 * i) > 0 && f32(p + 4 * EACH + 4 * i) < 0.02f);
         assert_true(f32(p + 8 * EACH + 4 * i) == 0);
+    }
+    for (int i = 0; i < EACH / 2; i++) {
+        assert_true(fabsf(bf16(p + 9 * EACH + 2 * i) - 1) < 0.5f);
+        assert_true(fabsf(f16(p + 10 * EACH + 2 * i) - 1) < 0.5f);
     }
     for (int i = 0; i < EACH; i++) {
         assert_true(p[5 * EACH + i] != 0x80);
