@@ -185,7 +185,8 @@ __device__ inline void add_to_bins(uint32_t (*bin)[3], bool active, int digit, W
 {
     for (uint32_t left = __ballot_sync(0xffffffff, active); left != 0;) {
         const int leader = __ffs((int)left) - 1;
-        const bool mine = active && digit == __shfl_sync(0xffffffff, digit, leader);
+        const int first = __shfl_sync(0xffffffff, digit, leader);
+        const bool mine = active && digit == first;
         left &= ~__ballot_sync(0xffffffff, mine);
 #pragma unroll
         for (int i = 0; i < 3; i++) {
