@@ -80,8 +80,9 @@ small_case() # NAME TOLERANCE WAYS OPTIONS [-- OPTIONS]
     done
     ids=100.i32
     case ,$ways, in *,lengths,*) ids=1000.i32 ;; esac
+    batch=$(echo "$ways" | tr , '\n' | sed -n 's/^batch//p' | sort -n | tail -n 1)
     # shellcheck disable=SC2086  # lists of words
-    gpu_program "$name" tests/gpu/small.yaml --random 3 $words $cuda || return 0
+    gpu_program "$name" tests/gpu/small.yaml --random 3 $words --batch "${batch:-1}" $cuda || return 0
     # shellcheck disable=SC2086
     cpu_program "$name" tests/gpu/small.yaml --random 3 $words
     "$reference" --tokens "$dir/$ids" --logits "$dir/$name.f32" -q &&
