@@ -147,7 +147,10 @@ static void fill_tensor(const Random *r, int tensor)
 {
     const SinterTensorInfo *t = &r->g->model->tensors[tensor];
     SinterRun run = {.gpu = r->g};
-    int kind = t->fill == 'c' && strncmp(t->type, "i8", 2) == 0 ? 'i' : t->fill;
+    int kind = t->fill != 'c'                     ? t->fill
+               : strncmp(t->type, "i8", 2) == 0   ? 'i'
+               : strncmp(t->type, "e4m3", 4) == 0 ? 'e'
+                                                  : 'c';
     if (kind == 'q')
         fill_here(r, tensor, t);
     else if (kind != '0')

@@ -90,7 +90,7 @@ typedef struct SinterSample {
  * left alone. `work`: rows * sample_work bytes, zero at first. */
 typedef void (*SinterSampleFn)(const SinterRun *run, const float *logits, SinterSample *state,
                                int32_t *tokens, int32_t *pos, void *work, int32_t *ring, int rows);
-/* Fills a tensor as weights_random.c does; kind: SinterTensorInfo.fill, 'i' for codes i8. */
+/* Fills a tensor as weights_random.c does; kind: SinterTensorInfo.fill, 'i' for codes i8, 'e' e4m3. */
 typedef void (*SinterRandomFn)(const SinterRun *run, uint8_t *to, uint64_t bytes, int kind,
                                float scale, uint64_t seed, const float *quantile);
 

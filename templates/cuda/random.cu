@@ -16,6 +16,13 @@ __device__ inline uint64_t without_minimum(uint64_t r)
     return r + (~(((flipped & low) + low) | flipped | low) >> 7);
 }
 
+/* The NaN of e4m3, 0x7f and 0xff, becomes one less. */
+__device__ inline uint64_t without_nan(uint64_t r)
+{
+    const uint64_t low = 0x7f7f7f7f7f7f7f7f;
+    return r - ((((r & low) + 0x0101010101010101) & ~low) >> 7);
+}
+
 /* The float with index i of a block of weights ('f'), gains ('g') or scales ('s'). */
 __device__ inline float random_float(int kind, float scale, uint64_t key, const float *quantile)
 {
@@ -47,6 +54,8 @@ __device__ inline uint64_t random_word(int kind, float scale, uint64_t key, uint
         return r;
     case 'i':
         return without_minimum(r);
+    case 'e':
+        return without_nan(r);
     case 'z':
         for (int i = 0; i < 8; i++) {
             word |= (7 + (mixed(key + at + i) & 1)) << 8 * i;
