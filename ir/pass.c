@@ -186,6 +186,19 @@ static bool normalises_once(const Func *f, const char *rule, const PassEnv *env)
     return false;
 }
 
+/* A norm that quantises its result is one kernel; 1/rms apart and a quantisation are two. */
+static bool quantises_rows(const Func *f, const PassEnv *env)
+{
+    FOR_EACH_OP(f, id)
+    {
+        const Op *op = &f->op[id];
+        if (op->kind == OP_MATMUL && pass_will_quantize(f, op, env)) {
+            return env->quant.activations != DT_NONE;
+        }
+    }
+    return false;
+}
+
 static bool norm_allows(const Func *f, const char *rule, const char *pass, PassEnv *env)
 {
     if (env->norm != NORM_NONE && normalises_once(f, rule, env)) {
@@ -196,6 +209,10 @@ static bool norm_allows(const Func *f, const char *rule, const char *pass, PassE
         return true;
     }
     if (env->norm == NORM_NONE) {
+        return false;
+    }
+    if (quantises_rows(f, env)) {
+        pass_refused(env, f, pass, rule, NULL, "a norm quantises its rows itself");
         return false;
     }
     const char *why = why_keep_gain(f, env);
