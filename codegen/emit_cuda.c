@@ -139,17 +139,22 @@ static void set_matmul(KernelText *k)
     bool half = x->ir->dtype == DT_F16;
     tmpl_set_bool(env, "w_copied", w->stored == DT_BF16 || w->stored == DT_F16);
     tmpl_set_string(env, "pair_of", half ? "f16_pair" : "bf16_pair");
-    tmpl_set_string(env, "multiply", half ? "mma_f16" : "mma_bf16");
+    bool both = dtype_is_code(x->stored) && x->stored == w->stored;
+    tmpl_set_string(env, "sums", both ? "mma_codes" : "mma");
+    tmpl_set_string(env, "multiply",
+                    both   ? w->stored == DT_E4M3 ? "mma_e4m3" : "mma_s8"
+                    : half ? "mma_f16"
+                           : "mma_bf16");
     tmpl_set_bool(env, "scaled", scaled);
     tmpl_set_bool(env, "many", many);
     const char *type = dtype_name(w->stored);
     Arena *a = k->emit->ctx->arena;
     tmpl_set_string(env, "w_type", type);
     tmpl_set_string(env, "octet",
-                    w->stored == DT_F32  ? "Float8"
-                    : w->stored == DT_I8 ? "uint2"
-                    : w->stored == DT_U4 ? "uint32_t"
-                                         : "uint4");
+                    w->stored == DT_F32                          ? "Float8"
+                    : w->stored == DT_I8 || w->stored == DT_E4M3 ? "uint2"
+                    : w->stored == DT_U4                         ? "uint32_t"
+                                                                 : "uint4");
     tmpl_set_string(env, "load_octet", arena_printf(a, "load_%sx8", type));
     tmpl_set_string(env, "load_x", arena_printf(a, "load_%sx8", dtype_name(x->stored)));
     tmpl_set_string(env, "x_floats", arena_printf(a, "floats_of_%sx8", dtype_name(x->stored)));
@@ -189,7 +194,10 @@ static void set_octet(KernelText *k, const char *type, const char *floats, const
 {
     Arena *a = k->emit->ctx->arena;
     DType t = emit_find_param(k, str_intern(k->emit->ctx->strings, param))->stored;
-    tmpl_set_string(&k->env, type, t == DT_F32 ? "Float8" : t == DT_I8 ? "uint2" : "uint4");
+    tmpl_set_string(&k->env, type,
+                    t == DT_F32                  ? "Float8"
+                    : t == DT_I8 || t == DT_E4M3 ? "uint2"
+                                                 : "uint4");
     tmpl_set_string(&k->env, floats,
                     arena_printf(a, "floats_of_%sx8(%s, %s%s);", dtype_name(t), to, raw,
                                  t == DT_I8 ? ", 0" : ""));

@@ -363,6 +363,8 @@ static void setup_rmsnorm_quant(KernelText *k)
     bool e4m3 = value_of(k, k->op->out[0])->type->dtype == DT_E4M3;
     tmpl_set_string(&k->env, "code_type",
                     emit_ctype(emit_find_param(k, intern(k, "codes"))->stored));
+    tmpl_set_string(&k->env, "code_of", e4m3 ? "e4m3_code_of" : "code_of");
+    set_int(k, "LARGEST", e4m3 ? 448 : 127);
     tmpl_set_string(&k->env, "quantize", e4m3 ? "quantize_row_e4m3" : "quantize_row");
     setup_norm(k);
 }

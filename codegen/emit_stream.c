@@ -13,6 +13,7 @@ static void set_shape(KernelText *k, const StreamShape *s)
 {
     set_int(k, "TOKENS", s->tokens);
     set_int(k, "BITS", s->bits);
+    set_int(k, "LINE", s->line);
     set_int(k, "WARPS", STREAM_WARPS);
     set_int(k, "TILES", s->tiles);
     set_int(k, "CHUNK", s->chunk);
@@ -56,10 +57,19 @@ void emit_stream_variables(KernelText *k)
     set_int(k, "WAYS", op->a.interleave > 0 ? 2 : 1);
     tmpl_set_bool(&k->env, "has_norm", op->a.norm_eps > 0);
     tmpl_set_string(&k->env, "norm_eps", emit_f32(k->emit->ctx, op->a.norm_eps));
+    bool e4m3 = emit_find_param(k, "w")->stored == DT_E4M3;
+    tmpl_set_bool(&k->env, "codes_in", s.codes_in);
+    tmpl_set_bool(&k->env, "small", e4m3 && !s.codes_in);
+    tmpl_set_string(&k->env, "sum_type", s.codes_in && !e4m3 ? "int" : "float");
+    tmpl_set_string(&k->env, "bf16_of_codes", e4m3 ? "bf16_of_e4m3x8" : "bf16_of_i8x8");
     tmpl_set_string(&k->env, "x_bytes", x->stored == DT_F32 ? "32" : "16");
     tmpl_set_string(&k->env, "x_floats", arena_printf(a, "floats_of_%sx8", dtype_name(x->stored)));
     tmpl_set_string(&k->env, "pair", f16 ? "f16_pair" : "bf16_pair");
-    tmpl_set_string(&k->env, "mma", f16 ? "mma_f16" : "mma_bf16");
+    tmpl_set_string(&k->env, "mma",
+                    !s.codes_in ? f16 ? "mma_f16" : "mma_bf16"
+                    : e4m3      ? "mma_e4m3"
+                                : "mma_s8");
+    tmpl_set_string(&k->env, "block", s.codes_in ? "stream_codes" : "stream_block");
     tmpl_set_string(&k->env, "block_sum", s.fast_groups ? "group" : "sum");
     tmpl_set_string(&k->env, "finish", op->kind == OP_MATMUL_QKV ? "stream_heads" : "stream_store");
 }

@@ -32,19 +32,30 @@ static const Type *type_in(const Choice *c, int slot)
     return c->op->in[slot] == 0 ? NULL : c->func->value[c->op->in[slot]].type;
 }
 
+/* Codes of 8 bits by codes of the same kind, in whole tiles; scales are the epilogue's. */
+static bool multiplies_codes(const Choice *c)
+{
+    const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
+    int scale = c->op->kind == OP_MATMUL_QKV ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
+    return (x->dtype == DT_I8 || x->dtype == DT_E4M3) && w->dtype == x->dtype &&
+           w->layout.rows > 0 && c->op->in[scale] == 0 && c->op->a.zero == 0;
+}
+
 /* Many tokens of one sequence by weights that are 16 bits wide as x is, or become it: codes are,
- * exactly, and a group's scale is multiplied into them. Whole steps along K, of one group each
- * thread. */
+ * exactly, and a group's scale is multiplied into them; or by codes like its own. Whole steps along
+ * K, of one group each thread. */
 static bool tensor_cores(const Choice *c)
 {
-    enum { FEW_TOKENS = 32, STEP = 32, TILE = 8 };
+    enum { FEW_TOKENS = 32, TILE = 8 };
     const Type *w = type_in(c, MATMUL_W), *x = type_in(c, MATMUL_X);
     bool qkv = c->op->kind == OP_MATMUL_QKV;
     int x_scale = qkv ? (int)QKV_X_SCALE : (int)MATMUL_X_SCALE;
-    bool dtype = w->dtype == x->dtype || w->dtype == DT_I8 || w->dtype == DT_U4;
-    bool narrow = x->dtype == DT_BF16 || x->dtype == DT_F16;
-    return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS && dtype &&
-           narrow && c->op->in[x_scale] == 0 && w->dim[1] % STEP == 0 &&
+    bool dtype =
+        w->dtype == x->dtype || w->dtype == DT_I8 || w->dtype == DT_U4 || w->dtype == DT_E4M3;
+    bool narrow = x->dtype == DT_BF16 || x->dtype == DT_F16, both = multiplies_codes(c);
+    int64_t step = both ? 64 : 32;
+    return c->module->phase == PHASE_PREFILL && c->module->tokens >= FEW_TOKENS &&
+           (both || (dtype && narrow)) && c->op->in[x_scale] == 0 && w->dim[1] % step == 0 &&
            c->op->a.group % TILE == 0 && (c->op->a.interleave == 0 || c->op->a.interleave == TILE);
 }
 

@@ -26,8 +26,9 @@ static int scale_slot(const Op *op)
 
 static bool takes_dtypes(const Type *x, const Type *w)
 {
-    bool codes = w->dtype == DT_I8 || w->dtype == DT_U4;
-    return (x->dtype == DT_BF16 && (codes || w->dtype == DT_BF16)) ||
+    bool codes = w->dtype == DT_I8 || w->dtype == DT_U4 || w->dtype == DT_E4M3;
+    bool both = x->dtype == w->dtype && (x->dtype == DT_I8 || x->dtype == DT_E4M3);
+    return both || (x->dtype == DT_BF16 && (codes || w->dtype == DT_BF16)) ||
            (x->dtype == DT_F16 && w->dtype == DT_F16);
 }
 
@@ -67,9 +68,16 @@ bool stream_normalises(const Func *f, const Op *op)
 
 /* ---- shared memory --------------------------------------------------------------------------- */
 
+/* 64 more than whole lines of the banks: eight lanes read 16 bytes of two rows at once. */
+static int64_t line_bytes(const StreamShape *s, int64_t k)
+{
+    int64_t bytes = k / s->parts * (s->codes_in ? 1 : 2);
+    return (bytes + 127) / 128 * 128 + 64;
+}
+
 static int64_t x_bytes(const StreamShape *s, int64_t k)
 {
-    return s->tokens * (k / s->parts * 2 + 64);
+    return s->tokens * line_bytes(s, k);
 }
 
 static int held_bytes(const StreamShape *s)
@@ -129,11 +137,13 @@ StreamShape stream_shape(const Func *f, const Op *op, int tokens)
     const Type *w = type_of(f, op, MATMUL_W);
     int64_t k = w->dim[1];
     StreamShape s = {.tokens = tokens, .bits = dtype_bits(w->dtype)};
+    s.codes_in = dtype_is_code(type_of(f, op, MATMUL_X)->dtype);
     s.block_k = BLOCK_BITS / s.bits;
     s.tiles = (w->dim[0] + ROWS - 1) / ROWS;
     s.round = tokens <= 2 ? 4 : tokens <= 4 ? 2 : 1;
     s.parts = parts_of(s, k);
     shape_groups(&s, op);
+    s.line = (int)line_bytes(&s, k);
     int fixed = fixed_bytes(&s, k);
     int room = (fixed > MOST_FIXED ? LARGE_BYTES : SHARED_BYTES) - fixed;
     shape_ring(&s, k / s.block_k / s.parts, room);

@@ -11,6 +11,8 @@ enum { STREAM_WARPS = 8 };
  * [sums of earlier parts][square sums][start sums]. */
 typedef struct StreamShape {
     int bits;            /* of a weight */
+    bool codes_in;       /* x holds codes of the weights' kind: 8 bits by 8 bits */
+    int line;            /* bytes of a row of a part of x */
     int block_k;         /* columns of a block of 16 rows x 64 bytes */
     int tokens, parts;   /* parts of K that x is read in */
     int chunk, slots;    /* blocks copied at once; such chunks in a warp's ring */

@@ -57,7 +57,7 @@ static bool read_chips(Ctx *ctx, Target *t, const char *chips)
 
 static void set_tiles(Target *t)
 {
-    static const DType tiled[] = {DT_BF16, DT_F16, DT_I8, DT_U4};
+    static const DType tiled[] = {DT_BF16, DT_F16, DT_I8, DT_U4, DT_E4M3};
     for (size_t i = 0; i < sizeof tiled / sizeof tiled[0]; i++) {
         t->tile[tiled[i]] = (Layout){.rows = TILE_ROWS, .cols = TILE_BITS / dtype_bits(tiled[i])};
     }

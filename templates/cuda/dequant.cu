@@ -4,9 +4,8 @@ void ${name}(${params})
 {
     enum { COLS = ${COLS}, DIM = ${DIM} };
     const int64_t t = blockIdx.x;
-    const int8_t *from = ${row("code", "t")};
     for (int k = threadIdx.x; k < COLS; k += 256) {
-        const float y = (float)from[k] * scale[t * (COLS / DIM) + k / DIM];
+        const float y = ${get("code", "t", "k")} * scale[t * (COLS / DIM) + k / DIM];
         ${put("out", "t", "k", "y")};
     }
 }

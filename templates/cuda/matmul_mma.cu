@@ -1,4 +1,4 @@
-//# matmul_mma.cu - out = epilogue(x . w^T) for many tokens, bf16 weights, on the tensor cores. A
+//# matmul_mma.cu - out = epilogue(x . w^T) for many tokens on the tensor cores. A
 //# thread has elements (row, 2 columns) and (row + 8, 2 columns) of each 16 x 8 tile; gate and up
 //# alternate by 8 rows, so that both accumulators of a column are in one thread.
 ${launch(floor((ROWS + BN - 1) / BN), "(rows + 127) / 128", 256)};
@@ -6,7 +6,7 @@ void ${name}(${params})
 {
     enum { K = ${K}, N = ${N}, ROWS = ${ROWS} };
     const int64_t n0 = (int64_t)blockIdx.x * ${BN};
-    ${part("mma", tile_row)};
+    ${part(sums, tile_row)};
 #pragma unroll
     for (int m = 0; m < MT; m++) {
 #pragma unroll

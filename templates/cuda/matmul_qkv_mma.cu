@@ -6,7 +6,7 @@ void ${name}(${params})
 {
     enum { K = ${K}, HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     const int64_t unit = blockIdx.x;
-    ${part("mma", "(unit * HEAD_DIM + i)")};
+    ${part(sums, "(unit * HEAD_DIM + i)")};
 #pragma unroll
     for (int e = 0; e < 4; e++) {
         const int64_t t = t0 + warp_m + lane / 4 + e / 2 * 8;

@@ -16,17 +16,17 @@ void ${name}(${params})
     enum { K = ${K}, TILES = ${TILES}, TOKENS = ${TOKENS}, WARPS = ${WARPS} };
     enum { CHUNK = ${CHUNK}, SLOTS = ${SLOTS}, ROUND = ${ROUND}, PARTS = ${PARTS} };
     enum { BLOCK_K = ${floor(512 / BITS)}, BLOCKS = K / BLOCK_K, PART_K = K / PARTS };
-    enum { CHUNKS = BLOCKS / PARTS / CHUNK }; /* of a tile in a part */
-    enum { LINE = PART_K * 2 + 64, SUMS = ROUND * WARPS * TOKENS * 16 }; /* bytes of x; floats */
+    enum { CHUNKS = BLOCKS / PARTS / CHUNK };                    /* of a tile in a part */
+    enum { LINE = ${LINE}, SUMS = ROUND * WARPS * TOKENS * 16 }; /* bytes of x; floats */
     //% if scaled
     enum { GROUP = ${GROUP}, GROUPS = K / GROUP, IN_BLOCK = ${GROUPS_IN_BLOCK} };
     //% end
     enum { SLOT = CHUNK * ${BLOCK_BYTES} };
     extern __shared__ __align__(16) uint8_t shared[];
     uint8_t *const x_at = shared + WARPS * SLOTS * SLOT;
-    float *const sums = (float *)(x_at + TOKENS * LINE);
+    ${sum_type} *const sums = (${sum_type} *)(x_at + TOKENS * LINE);
     //% if PARTS > 1
-    float *const held = sums + 2 * SUMS; /* of earlier parts: [tiles][TOKENS][16] */
+    ${sum_type} *const held = sums + 2 * SUMS; /* of earlier parts: [tiles][TOKENS][16] */
     //% end
     //% if has_norm
     float *const squares = sums + ${SQUARES_AT}; /* [TOKENS][WARPS] */
@@ -37,7 +37,7 @@ void ${name}(${params})
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, i4 = lane % 4;
     uint8_t *const ring = shared + warp * SLOTS * SLOT;
     const uint8_t *const bytes = (const uint8_t *)w;
-    //% if BITS < 16
+    //% if BITS < 16 && codes_in == false
     const uint32_t exponent = opaque(0x43004300); /* two bf16 from 128 on */
     //% end
     const int tiles = (TILES - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
@@ -101,6 +101,14 @@ void ${name}(${params})
     //% end
     int f = warp, slot = 0, round = 0;
     for (int part = 0; part < PARTS; part++) {
+        //% if codes_in
+        for (int i = threadIdx.x; i < TOKENS * (PART_K / 16); i += WARPS * 32) {
+            const int t = i / (PART_K / 16), at = i % (PART_K / 16) * 16;
+            const int64_t from = t < rows ? t : rows - 1;
+            *(uint4 *)(x_at + t * LINE + at) =
+                load_fresh16(${row("x", "from")} + part * PART_K + at);
+        }
+        //% else
 #pragma unroll
         for (int i = 0; i < (PART_K / 8 + WARPS * 32 - 1) / (WARPS * 32); i++) {
             const int v = threadIdx.x + i * WARPS * 32;
@@ -127,6 +135,12 @@ void ${name}(${params})
                     //% if has("norm_gain")
                     xs[e] *= gain[e];
                     //% end
+                }
+                //% end
+                //% if small
+#pragma unroll
+                for (int e = 0; e < 8; e++) {
+                    xs[e] *= 0x1p64f;
                 }
                 //% end
                 //% if BITS == 16
@@ -156,6 +170,7 @@ void ${name}(${params})
                 //% end
             }
         }
+        //% end
         //% if has_norm
 #pragma unroll
         for (int t = 0; t < TOKENS; t++) {
@@ -168,9 +183,9 @@ void ${name}(${params})
         __syncthreads();
 
         const uint8_t *const x_row = x_at + (g < TOKENS ? g : TOKENS - 1) * LINE + i4 * 16;
-        for (int r = 0; r < tiles; r++) {
-            const int turn = part * tiles + r;
-            float sum[2][4] = {};
+        for (int nth_tile = 0; nth_tile < tiles; nth_tile++) {
+            const int turn = part * tiles + nth_tile;
+            ${sum_type} sum[2][4] = {};
             for (; f < (turn + 1) * CHUNKS; f += WARPS) {
                 wait_copies_but<SLOTS - 1>();
                 //% if scaled
@@ -180,14 +195,14 @@ void ${name}(${params})
                 const int first = (f - turn * CHUNKS) * CHUNK;
 #pragma unroll
                 for (int b = 0; b < CHUNK; b++) {
-                    ${part("stream_block", "")};
+                    ${part(block, "")};
                 }
                 __syncwarp();
                 fill(slot);
                 slot = slot + 1 == SLOTS ? 0 : slot + 1;
             }
-            const int in_round = r % ROUND;
-            float *const buffer = sums + round % 2 * SUMS;
+            const int in_round = nth_tile % ROUND;
+            ${sum_type} *const buffer = sums + round % 2 * SUMS;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 const int t = i4 * 2 + j % 2;
@@ -196,7 +211,7 @@ void ${name}(${params})
                         sum[0][j] + sum[1][j];
                 }
             }
-            if (in_round < ROUND - 1 && r < tiles - 1) {
+            if (in_round < ROUND - 1 && nth_tile < tiles - 1) {
                 continue;
             }
             __syncthreads();
@@ -204,22 +219,30 @@ void ${name}(${params})
             /* A warp adds 16 rows at a time: lane % 16 is the row, lane / 16 half of the warps. */
             for (int e = warp; e < (in_round + 1) * TOKENS; e += WARPS) {
                 const int64_t t = e % TOKENS;
-                const int nth = r - in_round + e / TOKENS;
+                const int nth = nth_tile - in_round + e / TOKENS;
                 const int64_t tile = blockIdx.x + (int64_t)nth * gridDim.x;
-                const float *const at = buffer + (e / TOKENS * WARPS * TOKENS + t) * 16 + lane % 16;
-                float acc = 0;
+                const ${sum_type} *const at =
+                    buffer + (e / TOKENS * WARPS * TOKENS + t) * 16 + lane % 16;
+                ${sum_type} all_sums = 0;
 #pragma unroll
                 for (int i = lane / 16; i < WARPS; i += 2) {
-                    acc += at[i * TOKENS * 16];
+                    all_sums += at[i * TOKENS * 16];
                 }
-                acc += __shfl_xor_sync(0xffffffff, acc, 16);
+                all_sums += __shfl_xor_sync(0xffffffff, all_sums, 16);
                 //% if PARTS > 1
-                float *const before = held + (nth * TOKENS + t) * 16 + lane % 16;
-                acc += part > 0 ? *before : 0;
+                ${sum_type} *const before = held + (nth * TOKENS + t) * 16 + lane % 16;
+                all_sums += part > 0 ? *before : 0;
                 if (part < PARTS - 1) {
-                    *before = acc; /* by both halves of the warp, which have the same sum */
+                    *before = all_sums; /* by both halves of the warp, which have the same sum */
                     continue;
                 }
+                //% end
+                //% if small
+                float acc = all_sums * 0x1p56f; /* weights were times 2^-120, x times 2^64 */
+                //% elif has_norm
+                float acc = all_sums;
+                //% else
+                const float acc = (float)all_sums;
                 //% end
                 //% if has_norm
                 float all = 0;

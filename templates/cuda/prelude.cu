@@ -43,6 +43,39 @@ __device__ inline uint16_t f16_of_float(float x)
 }
 
 //% end
+//% if used("float_of_e4m3")
+/* OCP E4M3: exponent bias 7, no infinity. The exponent is moved by a multiplication, which also
+ * normalises subnormal numbers. */
+__device__ inline float float_of_e4m3(uint8_t c)
+{
+    const uint32_t magnitude = c & 0x7f, sign = (uint32_t)(c & 0x80) << 24;
+    const uint32_t bits = __float_as_uint(__uint_as_float(magnitude << 20) * 0x1p120f);
+    return __uint_as_float((magnitude == 0x7f ? 0x7fc00000 : bits) | sign);
+}
+
+//% end
+//% if used("e4m3_of_float") || used("e4m3_code_of")
+/* To the nearest, ties to even; beyond 448: 448. */
+__device__ inline uint8_t e4m3_of_float(float x)
+{
+#if __CUDA_ARCH__ >= 890
+    uint16_t pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(0.0f), "f"(x));
+    return (uint8_t)pair;
+#else
+    const uint32_t sign = __float_as_uint(x) >> 24 & 0x80, bits = __float_as_uint(x) & 0x7fffffff;
+    if (bits > 0x43e00000) {
+        return (uint8_t)(sign | (bits > 0x7f800000 ? 0x7f : 0x7e));
+    }
+    if (bits < 0x3c800000) {
+        /* Subnormal: the addition rounds at the right bit. */
+        return (uint8_t)(sign | (__float_as_uint(__uint_as_float(bits) + 0x1p14f) - 0x46800000));
+    }
+    return (uint8_t)(sign | (bits + 0x7ffff + (bits >> 20 & 1) - 0x3c000000) >> 20);
+#endif
+}
+
+//% end
 //% if used("apply_silu")
 __device__ inline float apply_silu(float x)
 {
@@ -153,6 +186,14 @@ __device__ inline int8_t code_of(float x, float scale)
 }
 
 //% end
+//% if used("e4m3_code_of")
+/* x / scale to the nearest number of e4m3, ties to even. */
+__device__ inline uint8_t e4m3_code_of(float x, float scale)
+{
+    return e4m3_of_float(scale > 0 ? x / scale : 0);
+}
+
+//% end
 //% if used("load_stream16")
 /* 16 bytes that are read once: they need no place in L1. */
 __device__ inline uint4 load_stream16(const void *p)
@@ -238,6 +279,25 @@ __device__ inline void floats_of_i8x8(float *f, uint2 raw, int zero)
     for (int i = 0; i < 4; i++) {
         f[i] = (float)((int)(int8_t)(raw.x >> 8 * i) - zero);
         f[4 + i] = (float)((int)(int8_t)(raw.y >> 8 * i) - zero);
+    }
+}
+
+//% end
+//% if used("load_e4m3x8")
+__device__ inline uint2 load_e4m3x8(const uint8_t *p)
+{
+    uint2 v;
+    asm("ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(p));
+    return v;
+}
+
+//% end
+//% if used("floats_of_e4m3x8")
+__device__ inline void floats_of_e4m3x8(float *f, uint2 raw, int = 0)
+{
+    for (int i = 0; i < 4; i++) {
+        f[i] = float_of_e4m3((uint8_t)(raw.x >> 8 * i));
+        f[4 + i] = float_of_e4m3((uint8_t)(raw.y >> 8 * i));
     }
 }
 
@@ -344,6 +404,28 @@ __device__ inline void mma_f16(float *c, uint4 a, uint32_t b0, uint32_t b1)
 }
 
 //% end
+//% if used("mma_s8")
+/* c += a . b of 16 x 32 by 32 x 8 int8 codes, exactly. */
+__device__ inline void mma_s8(int *c, uint4 a, uint32_t b0, uint32_t b1)
+{
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+//% end
+//% if used("mma_e4m3")
+/* The same of e4m3 (sm_89 and later), added up in f32. */
+__device__ inline void mma_e4m3(float *c, uint4 a, uint32_t b0, uint32_t b1)
+{
+    asm("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+//% end
 //% if used("f16_pair")
 /* Two floats as f16, the first in the low half. */
 __device__ inline uint32_t f16_pair(float low, float high)
@@ -428,7 +510,7 @@ __device__ inline uint32_t opaque(uint32_t value)
 }
 
 //% end
-//% if used("and_or") || used("bf16_of_i8x8") || used("bf16_of_u4x8")
+//% if used("and_or") || used("bf16_of_i8x8") || used("bf16_of_e4m3x8") || used("bf16_of_u4x8")
 __device__ inline uint32_t and_or(uint32_t a, uint32_t mask, uint32_t bits)
 {
     uint32_t r;
@@ -492,6 +574,22 @@ __device__ inline uint4 bf16_of_i8x8(uint32_t first, uint32_t second, uint32_t e
     for (int i = 0; i < 4; i++) {
         p[i] =
             bf16_sub(and_or(word[i], 0x007f007f, exponent), and_or(word[i], 0x00800080, exponent));
+    }
+    return make_uint4(p[0], p[1], p[2], p[3]);
+}
+
+//% end
+//% if used("bf16_of_e4m3x8")
+/* Eight codes as bf16 times 2^-120, in the order of bf16_of_i8x8: sign, exponent and mantissa as
+ * they are, in the places of bf16. Subnormal codes become subnormal bf16. */
+__device__ inline uint4 bf16_of_e4m3x8(uint32_t first, uint32_t second, uint32_t)
+{
+    const uint32_t word[2] = {first, second};
+    uint32_t p[4];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        p[2 * i] = and_or(word[i] << 8, 0x80008000, word[i] << 4 & 0x07f007f0);
+        p[2 * i + 1] = and_or(word[i], 0x80008000, word[i] >> 4 & 0x07f007f0);
     }
     return make_uint4(p[0], p[1], p[2], p[3]);
 }

@@ -1,10 +1,10 @@
-//# rmsnorm_quant.cu - the normalised row as int8 codes and their scale, one block to a row.
+//# rmsnorm_quant.cu - the normalised row as codes and their scale, one block to a row.
 ${launch("rows", 1, 256)};
 void ${name}(${params})
 {
     enum { DIM = ${DIM} };
     const int64_t t = blockIdx.x;
-    int8_t *to = ${row("codes", "t")};
+    ${code_type} *to = ${row("codes", "t")};
     float sum = 0;
     for (int k = threadIdx.x; k < DIM; k += 256) {
         const float x_k = ${get("x", "t", "k")};
@@ -20,12 +20,12 @@ void ${name}(${params})
         //% end
     }
     max = block_max(max);
-    const float scale = max / 127;
+    const float scale = max / ${LARGEST};
     for (int k = threadIdx.x; k < DIM; k += 256) {
         //% if has("gain")
-        to[k] = code_of(${get("x", "t", "k")} * r * ${scalar("gain", "k")}, scale);
+        to[k] = ${code_of}(${get("x", "t", "k")} * r * ${scalar("gain", "k")}, scale);
         //% else
-        to[k] = code_of(${get("x", "t", "k")} * r, scale);
+        to[k] = ${code_of}(${get("x", "t", "k")} * r, scale);
         //% end
     }
     if (threadIdx.x == 0) {

@@ -16,7 +16,8 @@ const uint32_t scale_low = bf16_pair(scale[0], scale[0]);
 const uint32_t scale_high = bf16_pair(scale[8], scale[8]);
 //% if has("w_zero")
 const uint8_t *const zero = from + CHUNK * (1024 + IN_BLOCK * 64) + in;
-const uint32_t zero_low = 0x43004300 + zero[0] * 0x10001, zero_high = 0x43004300 + zero[8] * 0x10001;
+const uint32_t zero_low = 0x43004300 + zero[0] * 0x10001,
+               zero_high = 0x43004300 + zero[8] * 0x10001;
 //% elif BITS == 4
 const uint32_t zero_low = 0x43004300 + ${ZERO} * 0x10001, zero_high = zero_low;
 //% end
@@ -27,8 +28,8 @@ for (int q = 0; q < 16 / ${BITS}; q++) {
     //% if BITS == 16
     const uint4 a = low, c = high;
     //% elif BITS == 8
-    uint4 a = bf16_of_i8x8(word(low, q * 2), word(low, q * 2 + 1), exponent);
-    uint4 c = bf16_of_i8x8(word(high, q * 2), word(high, q * 2 + 1), exponent);
+    uint4 a = ${bf16_of_codes}(word(low, q * 2), word(low, q * 2 + 1), exponent);
+    uint4 c = ${bf16_of_codes}(word(high, q * 2), word(high, q * 2 + 1), exponent);
     //% else
     uint4 a = bf16_of_u4x8(word(low, q), exponent);
     uint4 c = bf16_of_u4x8(word(high, q), exponent);
