@@ -1,0 +1,87 @@
+#!/bin/sh
+# One case for tests/gpu/prepare.sh: case.sh small|golden|tales NAME ..., a line of its list. Needs
+# SINTER, ARCH and the folders dir and work in the environment. Exit code 1 when the program for GPUs
+# does not compile.
+set -u
+kind=$1 name=$2
+shift 2
+
+# gpu_program SPEC OPTIONS: the program to DIR/NAME, $weights says which weights are its own.
+gpu_program()
+{
+    made=$work/$name
+    "$SINTER" compile "$@" --target cuda -o "$made" >"$made.log" 2>&1 || {
+        echo "$name: does not compile"
+        tail -n 5 "$made.log"
+        exit 1
+    }
+    weights=$(cksum <"$(echo "$made"/*.weights)" | tr ' ' -).weights
+    mv "$made"/*.weights "$dir/$weights"
+    program=$(basename "$made"/*.cu .cu)
+    mv "$made/$program" "$dir/$name"
+    rm -rf "$made" "$made.log"
+    sh tests/gpu/libraries.sh "$dir/$name" "$dir/lib"
+}
+
+# cpu_program SPEC OPTIONS: the same model for the CPU, $reference is its path.
+cpu_program()
+{
+    "$SINTER" compile "$@" --batch 1 --chunk 64 -o "$work/$name.cpu" >"$work/$name.log" 2>&1 || {
+        cat "$work/$name.log"
+        exit 255
+    }
+    reference=$(echo "$work/$name.cpu"/*.c)
+    reference=${reference%.c}
+}
+
+# small NAME TOLERANCE WAYS OPTIONS [-- OPTIONS]
+small()
+{
+    tolerance=$1 ways=$2 cuda="--arch $ARCH"
+    shift 2
+    words=
+    while [ $# -gt 0 ]; do
+        [ "$1" != -- ] || { shift && cuda=$* && break; }
+        words="$words $1"
+        shift
+    done
+    ids=100.i32
+    case ,$ways, in *,lengths,*) ids=1000.i32 ;; esac
+    batch=$(echo "$ways" | tr , '\n' | sed -n 's/^batch//p' | sort -n | tail -n 1)
+    # shellcheck disable=SC2086  # lists of words
+    gpu_program tests/gpu/small.yaml --random 3 $words --batch "${batch:-1}" $cuda
+    # shellcheck disable=SC2086
+    cpu_program tests/gpu/small.yaml --random 3 $words
+    "$reference" --tokens "$dir/$ids" --logits "$dir/$name.f32" -q &&
+        "$reference" --tokens "$dir/100.i32" --generate 16 -q >"$dir/$name.ids" &&
+        cp -f "$dir/100.i32" "$dir/$name.prompt" || exit 255
+    rm -rf "$work/$name.cpu"
+    echo "$tolerance $ways $weights $ids $name.f32" >"$dir/$name.case"
+}
+
+# golden NAME FAMILY DTYPE TOLERANCE WAYS: logits and greedy ids are those of Hugging Face
+# transformers.
+golden()
+{
+    from=tests/golden/$1 family=$1
+    "$SINTER" import "$from" -o "$work/$name.yaml" 2>/dev/null || exit 255
+    gpu_program "$work/$name.yaml" --weights "$from" --dtype "$2" --batch 2 --chunk 32 --arch "$ARCH"
+    cp -f "$from/tokens.i32" "$dir/$family.i32"
+    cp -f "$from/logits.f32" "$dir/$family.f32"
+    head -c -64 "$dir/$family.i32" >"$dir/$name.prompt"
+    tail -c 64 "$dir/$family.i32" | od -An -v -w64 -td4 >"$dir/$name.ids"
+    echo "$3 $4 $weights $family.i32 $family.f32" >"$dir/$name.case"
+}
+
+# tales NAME OPTIONS
+tales()
+{
+    gpu_program model_specs/tinytales.yaml --weights examples/tinytales "$@" --batch 4 --arch "$ARCH"
+    cpu_program model_specs/tinytales.yaml --weights examples/tinytales "$@"
+    bits=$("$reference" eval examples/tinytales/heldout.txt --json -q |
+        sed 's/.*"bits_per_byte": \([0-9.]*\).*/\1/')
+    rm -rf "$work/$name.cpu"
+    echo "$bits $weights" >"$dir/$name.eval"
+}
+
+"$kind" "$@"
