@@ -19,7 +19,16 @@ template <class C> struct Attention {
         OUT = G * D,
     };
     uint4 key[2][PARTS], value[4][HALVES];
-    float out[D / 8][4], max, sum;
+    float out[D / 8][2], max, sum;
+
+    __device__ __forceinline__ void clear(void)
+    {
+#pragma unroll
+        for (int i = 0; i < D / 8; i++) {
+            out[i][0] = out[i][1] = 0;
+        }
+        max = -1e30f, sum = 0;
+    }
 
     // 16 positions from `first` on, those from `valid` on replaced by the last one before it.
     __device__ __forceinline__ void load(const u16 *k, const u16 *v, int first, int valid, int lane)
@@ -47,13 +56,13 @@ template <class C> struct Attention {
                                         int lane)
     {
         const int i4 = lane % 4;
-        float s[2][4] = {};
+        float s[2][2] = {};
 #pragma unroll
         for (int n = 0; n < 2; n++) {
 #pragma unroll
             for (int p = 0; p < PARTS; p++) {
-                mma(s[n], q[p].x, 0, q[p].y, 0, key[n][p].x, key[n][p].y);
-                mma(s[n], q[p].z, 0, q[p].w, 0, key[n][p].z, key[n][p].w);
+                mma_upper(s[n], q[p].x, q[p].y, key[n][p].x, key[n][p].y);
+                mma_upper(s[n], q[p].z, q[p].w, key[n][p].z, key[n][p].w);
             }
         }
         float most = max;
@@ -87,9 +96,9 @@ template <class C> struct Attention {
                 float *o = out[h * 8 + d];
                 o[0] *= shrink, o[1] *= shrink;
                 const u32 pick = d % 2 == 0 ? 0x5410 : 0x7632;
-                mma(o, p0, 0, p1, 0,
-                    __byte_perm(word(value[0][h], d / 2), word(value[1][h], d / 2), pick),
-                    __byte_perm(word(value[2][h], d / 2), word(value[3][h], d / 2), pick));
+                mma_upper(o, p0, p1,
+                          __byte_perm(word(value[0][h], d / 2), word(value[1][h], d / 2), pick),
+                          __byte_perm(word(value[2][h], d / 2), word(value[3][h], d / 2), pick));
             }
         }
     }
@@ -128,8 +137,8 @@ __global__ void __launch_bounds__(C::WARPS * 32)
     const int at = pos[t]; // host input of the step, not a kernel's result
     u16 *k = k_cache + t * sequence_stride + (size_t)head * C::CONTEXT * D;
     u16 *v = v_cache + t * sequence_stride + (size_t)head * C::CONTEXT * D;
-    A a = {};
-    a.max = -1e30f;
+    A a;
+    a.clear();
     int first = (split + warp * SPLITS) * 16;
     if (first < at) {
         a.load(k, v, first, at, lane);

@@ -108,6 +108,17 @@ static __device__ __forceinline__ void mma(float d[4], u32 a0, u32 a1, u32 a2, u
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
+// The same with rows 8 to 15 of a zero: only d's columns of row g remain.
+static __device__ __forceinline__ void mma_upper(float d[2], u32 a0, u32 a2, u32 b0, u32 b1)
+{
+    asm("{ .reg .f32 no0, no1; .reg .b32 zero;\n"
+        "mov.f32 no0, 0f00000000; mov.f32 no1, 0f00000000; mov.b32 zero, 0;\n"
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, no0, no1}, "
+        "{%2, zero, %3, zero}, {%4, %5}, {%0, %1, no0, no1}; }"
+        : "+f"(d[0]), "+f"(d[1])
+        : "r"(a0), "r"(a2), "r"(b0), "r"(b1));
+}
+
 static __device__ __forceinline__ void barrier_init(u32 barrier, u32 arrivals)
 {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals)

@@ -27,8 +27,11 @@
 enum StreamPhase { PHASE_QKV, PHASE_O, PHASE_GATE_UP, PHASE_DOWN, PHASE_HEAD, PHASE_COUNT };
 enum StreamWait { WAIT_X, WAIT_Q, WAIT_MERGE, WAIT_BEST };
 
-// What one launch reads and writes. Weights: layer after layer qkv, o, gate_up, down; the head.
+// What one launch reads and writes. Weights: layer after layer qkv, o, gate_up, down. (The head has
+// pointers of its own: ptxas 13.0 gets the upper half of a pointer plus a constant over 2^31
+// wrong.)
 struct StreamParams {
+    const u8 *head, *head_scales;
     const u8 *weights, *scales; // scales of int8: f32[row]; of int4: tile(16, 1) bf16; same order
     const u8 *embedding;        // bf16 [VOCAB, D_MODEL] in tile(16, 32)
     const float *angles;        // f32[CONTEXT][HEAD_DIM]: cosines, then sines
@@ -107,6 +110,18 @@ static __host__ __device__ constexpr size_t phase_offset(int layer)
                                       : P == PHASE_GATE_UP ? a + b
                                       : P == PHASE_DOWN    ? a + b + d
                                                            : 0);
+}
+
+template <class C, int P>
+static __device__ __forceinline__ const u8 *phase_weights(const StreamParams *p, int layer)
+{
+    return P == PHASE_HEAD ? p->head : p->weights + phase_offset<C, P, false>(layer);
+}
+
+template <class C, int P>
+static __device__ __forceinline__ const u8 *phase_scales(const StreamParams *p, int layer)
+{
+    return P == PHASE_HEAD ? p->head_scales : p->scales + phase_offset<C, P, true>(layer);
 }
 
 template <class C> struct StreamShared {
@@ -295,13 +310,13 @@ template <class C> struct Producer {
     template <int P> __device__ __forceinline__ void phase(int layer)
     {
         typedef PhaseShape<C, P> S;
-        const u8 *w = p->weights + phase_offset<C, P, false>(layer);
-        const u8 *scales = p->scales + phase_offset<C, P, true>(layer);
+        enum { BYTES = C::CHUNK * 8 * 1024, SCALES = C::CHUNK * 8 * 32 };
         for (int tile = S::first_tile(sm, layer); tile < S::TILES; tile += C::SMS) {
-            size_t block = (size_t)tile * S::BLOCKS;
+            const u8 *from = phase_weights<C, P>(p, layer) + (size_t)tile * S::ROWS * BYTES;
+            const u8 *scales = phase_scales<C, P>(p, layer) + (size_t)tile * S::ROWS * SCALES;
             for (int row = 0; row < S::ROWS; row++) {
-                fill(w + block * 1024, scales + block * 32);
-                block += C::CHUNK * 8;
+                fill(from, scales);
+                from += BYTES, scales += SCALES;
             }
         }
     }
@@ -328,7 +343,7 @@ template <class C> struct Consumer {
     const StreamParams *p;
     Patience patience;
     int lane, warp, sm, position, stage;
-    u32 parity, tiles, exponent, first_tag;
+    u32 parity, tiles, exponent, zero, first_tag; // zero: 0, but the compiler does not know
 
     enum {
         BLOCK_K = 512 / C::BITS,
@@ -405,12 +420,20 @@ template <class C> struct Consumer {
         }
     }
 
-    // The slot that was fetched last goes back to the producer.
-    __device__ __forceinline__ void release(void)
+    // The slot that was fetched last goes back to the producer, when f has really come: the arrival
+    // alone can overtake loads from shared memory that wait behind loads from global memory, and
+    // the next copy would be read instead. So the barrier's address is made to depend on f.
+    __device__ __forceinline__ void release(const Chunk &f)
     {
+        u32 come = 0;
+#pragma unroll
+        for (int b = 0; b < C::CHUNK; b++) {
+            come ^= f.low[b].x ^ f.high[b].x;
+        }
         __syncwarp();
+        come = __shfl_xor_sync(0xffffffffu, come, 1); // every lane's
         if (lane == 0) {
-            barrier_arrive(shared_address(&s->empty[stage]));
+            barrier_arrive(shared_address(&s->empty[stage]) + (come & zero));
         }
         stage = stage + 1 == C::SLOTS ? 0 : stage + 1;
         parity ^= stage == 0;
@@ -475,7 +498,7 @@ template <class C> struct Consumer {
         stamp(layer, P, 1);
         Chunk now = {}, next = {};
         fetch(now, 0);
-        release();
+        release(now);
         for (bool first = true; tile < S::TILES; tile += C::SMS, first = false) {
             float acc[2][4] = {};
 #pragma unroll 2
@@ -489,7 +512,7 @@ template <class C> struct Consumer {
                 }
                 multiply(acc, now);
                 if (more) {
-                    release();
+                    release(next);
                 }
                 now = next;
             }
@@ -555,8 +578,7 @@ template <class C> __device__ void Consumer<C>::attend(int layer, u32 tag)
     const u16 *k = p->cache + layer * 2 * plane + (size_t)head * C::CONTEXT * C::D;
     const u16 *v = k + plane;
     const int g = lane / 4, i4 = lane % 4;
-    Attention<C> a = {};
-    a.max = -1e30f;
+    Attention<C> a;
     int first = (split + warp * splits) * 16;
     if (first < position) {
         a.load(k, v, first, position, lane);
@@ -576,6 +598,7 @@ template <class C> __device__ void Consumer<C>::attend(int layer, u32 tag)
         }
     }
     stamp(layer, PHASE_HEAD, 1);
+    a.clear();
     const float scale = C::scale() * 1.44269504f;
     while (first < position) {
         a.add(q, first, position, scale, lane);
@@ -794,19 +817,24 @@ template <class C> struct Finisher {
             }
             *norm = rsqrtf(sum / C::D_MODEL + 1e-5f);
         }
+        return v;
+    }
+
+    // The tile's values were stored, so its sums have been read.
+    __device__ __forceinline__ void next_tile(void)
+    {
         __syncwarp();
         if (lane == 0) {
-            barrier_arrive(shared_address(&s->taken[part]));
+            barrier_arrive(shared_address(&s->taken[tiles % StreamShared<C>::PARTS]));
         }
         tiles++;
-        return v;
     }
 
     template <int P> __device__ __forceinline__ void phase(int layer, u32 tag)
     {
         typedef PhaseShape<C, P> S;
         typedef Exchange<C> E;
-        const float *scales = (const float *)(p->scales + phase_offset<C, P, true>(layer));
+        const float *scales = (const float *)phase_scales<C, P>(p, layer);
         int n = 0;
         for (int tile = S::first_tile(sm, layer); tile < S::TILES; tile += C::SMS, n++) {
             const float scale = C::BITS == 8 ? scales[tile * 16 + lane % 16] : 1;
@@ -828,6 +856,7 @@ template <class C> struct Finisher {
                     s->residual[n][lane] = v;
                 }
             }
+            next_tile();
         }
         if constexpr (C::PROFILE) {
             if (lane == 0) {
@@ -955,8 +984,19 @@ __global__ void __launch_bounds__(320, 1) decode_stream(const __grid_constant__ 
         Finisher<C> finisher = {s, &p, patience, lane, sm, position, 0, 0, first_tag, -INFINITY};
         finisher.run(token);
     } else {
-        Consumer<C> consumer = {
-            s, &p, patience, lane, warp, sm, position, 0, 0, 0, opaque(0x43004300u), first_tag};
+        Consumer<C> consumer = {s,
+                                &p,
+                                patience,
+                                lane,
+                                warp,
+                                sm,
+                                position,
+                                0,
+                                0,
+                                0,
+                                opaque(0x43004300u),
+                                gridDim.z - 1,
+                                first_tag};
         consumer.run();
     }
 }

@@ -197,7 +197,8 @@ template <class C> struct Naive {
 template <class C> struct Run {
     StreamParams p = {};
     size_t bytes;
-    u8 *embedding = NULL;
+    u8 *embedding = NULL, *flush;
+    static constexpr size_t flush_bytes = 200 << 20;
     static constexpr size_t plane = (size_t)C::KV * C::CONTEXT * C::D;
 
     template <int P> void store(int layer, u64 seed)
@@ -226,12 +227,15 @@ template <class C> struct Run {
             store<PHASE_GATE_UP>(l, SEEDS + l * 4 + 2), store<PHASE_DOWN>(l, SEEDS + l * 4 + 3);
         }
         store<PHASE_HEAD>(C::LAYERS, C::BITS == 16 ? EMBED_SEED : SEEDS + 999);
+        p.head = p.weights + phase_offset<C, PHASE_HEAD, false>(C::LAYERS);
+        p.head_scales = p.scales + phase_offset<C, PHASE_HEAD, true>(C::LAYERS);
         p.embedding = p.weights + phase_offset<C, PHASE_HEAD, false>(C::LAYERS);
         if (C::BITS != 16) {
             p.embedding = embedding = device_alloc<u8>((size_t)C::VOCAB * C::D_MODEL * 2);
             make_weights<16><<<2048, 256, 0, stream>>>(embedding, EMBED_SEED, C::D_MODEL, C::VOCAB);
         }
         bytes += scale_bytes;
+        flush = device_alloc<u8>(flush_bytes);
         p.cache = device_alloc<u16>(plane * 2 * C::LAYERS);
         make_bf16<<<2048, 256, 0, stream>>>(p.cache, CACHE_SEED, plane * 2 * C::LAYERS);
         p.exchange = device_alloc<u64>(Exchange<C>::WORDS);
@@ -257,7 +261,7 @@ template <class C> struct Run {
     {
         for (void *v : {(void *)p.weights, (void *)p.scales, (void *)p.cache, (void *)p.exchange,
                         (void *)p.state, (void *)p.logits, (void *)p.stamps, (void *)p.angles,
-                        (void *)embedding}) {
+                        (void *)embedding, (void *)flush}) {
             CHECK(cudaFree(v));
         }
         CHECK(cudaFreeHost(p.error));
@@ -306,7 +310,8 @@ template <class C> struct Run {
     }
 };
 
-// Several steps from `position` on, each against the naive step; the last one twice.
+// Several steps from `position` on, each against the naive step, and ten more times
+// for the same bits.
 template <class C>
 static void test_steps(const char *name, Run<C> &run, int position, int steps, double limit)
 {
@@ -341,15 +346,27 @@ static void test_steps(const char *name, Run<C> &run, int position, int steps, d
         } else if (good) {
             printf("ok   %s\n", what);
         }
-        run.set(token, position, 0);
-        run.launch();
-        run.finished(what);
-        CHECK(cudaMemcpy(again.data(), run.p.logits, C::VOCAB * 4, cudaMemcpyDeviceToHost));
-        if (memcmp(logits.data(), again.data(), C::VOCAB * 4)) {
-            failures++;
-            printf("FAIL %s: another result the second time\n", what);
+        for (int repeat = 0; repeat < 10; repeat++) { // every second time with nothing in L2
+            CHECK(cudaMemset(run.flush, repeat, repeat % 2 * Run<C>::flush_bytes));
+            run.set(token, position, 0);
+            run.launch();
+            run.finished(what);
+            CHECK(cudaMemcpy(again.data(), run.p.logits, C::VOCAB * 4, cudaMemcpyDeviceToHost));
+            if (memcmp(logits.data(), again.data(), C::VOCAB * 4)) {
+                failures++;
+                printf("FAIL %s: another result in run %d\n", what, repeat);
+            }
         }
         token = best;
+    }
+}
+
+// Two layers of a model, at contexts around the borders of attention's chunks and splits.
+template <class C> static void test_model(const char *name)
+{
+    Run<C> run;
+    for (int at : {0, 1, 127, 129, 1000, 4096}) {
+        test_steps(name, run, at, at == 127 ? 3 : 1, 1e-2);
     }
 }
 
@@ -461,21 +478,18 @@ int main(int argc, char **argv)
 {
     (void)argv;
     CHECK(cudaStreamCreate(&stream));
-    {
-        Run<Model<2, 2048, 8192, 32, 8, 64, 128256, 16, 2, 12, 2, 4, false>> run;
-        for (int at : {0, 1, 16, 127, 128, 300, 1000, 4096}) {
-            test_steps("two layers of 1b bf16", run, at, at == 127 ? 3 : 1, 1e-2);
-        }
-    }
+    test_model<Model<2, 2048, 8192, 32, 8, 64, 128256, 16, 2, 12, 3, 4, false>>("1b bf16");
+    test_model<Model<2, 4096, 14336, 32, 8, 128, 128256, 16, 2, 12, 3, 4, false>>("8b bf16");
+    test_model<Model<2, 4096, 14336, 32, 8, 128, 128256, 8, 2, 12, 3, 4, false>>("8b int8");
+    test_model<Model<2, 4096, 14336, 32, 8, 128, 128256, 4, 2, 11, 3, 4, false>>("8b int4");
     if (argc == 1) { // any argument: correctness only
         read_probe();
-        time_model<Llama1B<16, 2, 12, 3, 4>>("1b bf16", {16, 128, 1024, 4096});
-        time_model<Llama1B<16, 2, 12, 3, 1>>("1b bf16", {128});
-        time_model<Llama1B<16, 2, 12, 3, 8>>("1b bf16", {128});
-        time_model<Llama1B<16, 2, 12, 2, 4>>("1b bf16", {128});
-        time_model<Llama1B<16, 2, 12, 4, 4>>("1b bf16", {128});
-        time_model<Llama1B<16, 1, 24, 5, 4>>("1b bf16", {128});
-        profile<Llama1B<16, 2, 12, 3, 4, true>>("1b bf16 cap 3", 128);
+        time_model<Llama1B<16, 2, 12, 3, 4>>("1b bf16", {128, 4096});
+        time_model<Llama8B<16, 2, 12, 3, 4>>("8b bf16", {128, 4096});
+        time_model<Llama8B<8, 2, 12, 3, 4>>("8b int8", {128});
+        time_model<Llama8B<4, 2, 11, 3, 4>>("8b int4", {128});
+        profile<Llama8B<16, 2, 12, 3, 4, true>>("8b bf16", 128);
+        profile<Llama8B<4, 2, 11, 3, 4, true>>("8b int4", 128);
     }
     printf("%d failures\n", failures);
     return failures > 0;
