@@ -1,4 +1,4 @@
-/* emit_attention.c - the variables of templates/cuda/attention_split.cu. */
+/* emit_attention.c - the variables of templates/cuda/attention_split.cu and attention_flash.cu. */
 #include "codegen/emit_parts.h"
 
 #include "ir/slots.h"
@@ -42,10 +42,12 @@ static void set_arithmetic(KernelText *k)
     tmpl_set_double(&k->env, "score_factor",
                     at->softcap > 0 ? scale / at->softcap : scale * log2_e);
     tmpl_set_double(&k->env, "softcap_factor", at->softcap * log2_e);
+    tmpl_set_double(&k->env, "factor", at->softcap > 0 ? 1 : scale * log2_e);
     const char *q = dtype_name(stored(k, "q"));
     tmpl_set_string(&k->env, "q_type", emit_ctype(stored(k, "q")));
     tmpl_set_string(&k->env, "q_bytes", stored(k, "q") == DT_F32 ? "32" : "16");
     tmpl_set_string(&k->env, "floats_q", arena_printf(a, "floats_of_%sx8", q));
+    tmpl_set_string(&k->env, "load_q", arena_printf(a, "load_%sx8", q));
     set_cache(k, "k", "k_cache", "key[n][p]");
     set_cache(k, "v", "v_cache", "value[m][j][h]");
 }
@@ -91,4 +93,26 @@ void emit_split_variables(KernelText *k)
     set_int(k, "BLOCKS", units * splits);
     set_int(k, "SHARED", shared);
     set_arithmetic(k);
+}
+
+enum { FLASH_POSITIONS = 64, WARP_ROWS = 64 }; /* rows of one tile of each of four warps */
+
+/* Two tiles of rows to a warp where their sums leave room for scores: each key and value that is
+ * read from shared memory is then multiplied twice. */
+void emit_flash_variables(KernelText *k)
+{
+    int64_t dim = k->op->a.head_dim;
+    bool codes = stored(k, "k_cache") == DT_I8;
+    int64_t tiles = dim <= MAX_SLICE && !codes ? 2 : 1, rows = tiles * WARP_ROWS;
+    int64_t line = (divide_up(dim, 16) * 2 | 1) * 8;
+    set_arithmetic(k);
+    DType out = stored(k, "out");
+    const char *narrow = out == DT_F16 ? "f16_pair" : "bf16_pair";
+    set_int(k, "TILES", tiles);
+    set_int(k, "SHARED", (rows + 2 * FLASH_POSITIONS) * line * 2);
+    tmpl_set_string(&k->env, "row_blocks",
+                    arena_printf(k->emit->ctx->arena, "(rows + %lld) / %lld", (long long)rows - 1,
+                                 (long long)rows));
+    tmpl_set_string(&k->env, "out_pair", out == DT_F32 ? "float2" : "uint32_t");
+    tmpl_set_string(&k->env, "make_out_pair", out == DT_F32 ? "make_float2" : narrow);
 }

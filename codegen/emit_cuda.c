@@ -244,6 +244,8 @@ void emit_cuda_variables(KernelText *k)
     }
     if (variant != NULL && strcmp(variant, "attention_split") == 0) {
         emit_split_variables(k);
+    } else if (variant != NULL && strcmp(variant, "attention_flash") == 0) {
+        emit_flash_variables(k);
     } else if (k->op->kind == OP_ATTENTION) {
         set_attention(k);
     }

@@ -141,8 +141,9 @@ bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, S
                     FormulaValue *out, bool *known);
 /* emit_stream.c: those of matmul_stream. */
 void emit_stream_variables(KernelText *k);
-/* emit_attention.c: those of attention_split. */
+/* emit_attention.c: those of attention_split, of attention_flash. */
 void emit_split_variables(KernelText *k);
+void emit_flash_variables(KernelText *k);
 Str emit_launch(const KernelText *k);
 /* Adds the kernels of emit_service.c; then their part of SinterGpuProgram. */
 bool emit_services(Emit *e);

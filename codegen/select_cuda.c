@@ -88,6 +88,12 @@ static bool splits_cache(const Choice *c)
     return c->module->phase == PHASE_DECODE && tensor_attention(c);
 }
 
+/* The largest score is looked for before the scale is multiplied in. */
+static bool many_queries(const Choice *c)
+{
+    return c->module->phase == PHASE_PREFILL && tensor_attention(c) && c->op->a.scale >= 0;
+}
+
 /* Also: no norm over the head, and RoPE rotates all of it by halves. */
 static bool tensor_heads(const Choice *c)
 {

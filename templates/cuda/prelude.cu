@@ -688,3 +688,17 @@ __device__ inline void store_remote(float2 *p, int rank, float2 v)
 }
 
 //% end
+
+//% if used("load_matrix_turned")
+/* The same, each tile with rows and columns exchanged. */
+__device__ inline uint4 load_matrix_turned(const uint16_t *row)
+{
+    uint4 v;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "r"((uint32_t)__cvta_generic_to_shared(row))
+                 : "memory");
+    return v;
+}
+
+//% end
