@@ -370,6 +370,19 @@ static void put_codes(const Emit *e, const char *model, Buf *b)
     buf_puts(b, "};\n\n");
 }
 
+/* What the first function of a model without an embedding takes run->input for. */
+static const char *input_dtype(const Emit *e)
+{
+    const PlanFunc *pf = &e->plan->phases.data[0].funcs.data[0];
+    for (size_t i = 0; i < pf->func->params.n; i++) {
+        const Place *p = &pf->place[pf->func->params.data[i]];
+        if (p->kind == PLACE_INPUT && p->stored != DT_F32) {
+            return p->stored == DT_F16 ? "SINTER_INPUT_F16" : "SINTER_INPUT_BF16";
+        }
+    }
+    return "SINTER_INPUT_F32";
+}
+
 static void put_gpu_program(const Emit *e, Buf *b)
 {
     const char *model = e->plan->phases.data[0].module->name;
@@ -390,7 +403,8 @@ static void put_gpu_program(const Emit *e, Buf *b)
     }
     emit_service_fields(e, b);
     buf_puts(b, "    .kernels = kernel_names,\n"
-                "    .n_kernels = sizeof kernel_names / sizeof *kernel_names,\n};\n\n");
+                "    .n_kernels = sizeof kernel_names / sizeof *kernel_names,\n");
+    buf_printf(b, "    .input = %s,\n};\n\n", input_dtype(e));
 }
 
 static void put_launches(const Emit *e, Buf *b)

@@ -186,7 +186,8 @@ static Str place_argument(KernelText *k, const Place *p, const char *type)
     case PLACE_POS:
         return intern(k, "run->pos");
     case PLACE_INPUT:
-        return intern(k, "run->input");
+        return str_internf(s, "%srun->input",
+                           p->stored == DT_F32 ? "" : "(const uint16_t *)(const void *)");
     case PLACE_LOGITS:
         return intern(k, "run->logits");
     case PLACE_CACHE:

@@ -204,6 +204,7 @@ static void place_param(Build *b, ValueId v)
         p->kind = PLACE_POS;
     } else if (find_shared(b->phase, value->name) < 0) {
         p->kind = PLACE_INPUT;
+        p->stored = temporary_dtype(b->plan->target, value->type->dtype);
     } else {
         *p = scratch_place(b->pf, shared_buffer(b, value->name));
     }

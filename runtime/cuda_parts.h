@@ -13,8 +13,8 @@
 #include "cuda.h"
 #include "cuda_driver.h"
 
-/* CUDA_ERROR_NOT_FOUND: a kernel that is not in the loaded machine code */
-enum { GPU_NOT_FOUND = 500 };
+/* CUDA_ERROR_OUT_OF_MEMORY; CUDA_ERROR_NOT_FOUND: a kernel that is not in the loaded machine code */
+enum { GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500 };
 enum { GPU_MAX_GRAPHS = 2 * SINTER_MAX_BATCH };
 
 /* A step's kernels as they were recorded at its first run. */
@@ -80,6 +80,8 @@ CuPointer gpu_device_alloc(SinterGpu *g, size_t bytes, const char *what, Message
 
 /* cuda_step.c: keeps the first error of a step, and what it happened to. */
 void gpu_note(SinterGpu *g, int error, const char *doing);
+/* cuda_input.c: input_bytes of f32 rows to g->input. */
+void gpu_send_input(SinterGpu *g, const float *rows);
 /* The run as the step's functions see it: device pointers. */
 SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
 /* Tokens, positions and caches to the device. */

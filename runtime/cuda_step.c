@@ -81,7 +81,7 @@ void gpu_send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *host)
         c.kv[i] = (uint64_t)(uintptr_t)host->kv[i];
     gpu_note(g, g->d.to_device(g->control, g->pinned, g->control_bytes, g->stream), "tokens");
     if (g->input)
-        gpu_note(g, g->d.to_device(g->input, host->input, g->input_bytes, g->stream), "activations");
+        gpu_send_input(g, host->input);
 }
 
 SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *host)
