@@ -13,7 +13,7 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
     if (team == 2) {
         ${part("wgmma_ask", "")};
     } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
         uint32_t step = 0;
         for (int tile = blockIdx.x / CLUSTER; tile < tiles; tile += gridDim.x / CLUSTER) {
             const int t0 = tile % token_tiles * BT;
@@ -40,14 +40,18 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
             //% if has("angles")
             if (unit < HEADS + KV_HEADS) {
 #pragma unroll
-                for (int i = 0; i < BT / 2; i += i % 2 * 2 + 1) {
-                    const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-                    const int64_t t = at < rows ? at : rows - 1;
-                    const float *angle = ${row("angles", "t")} + d0 + lane / 4;
-                    const float c = __ldg(angle), s = __ldg(angle + HEAD_DIM / 2);
-                    const float low = sums[i], high = sums[i + 2];
-                    sums[i] = low * c - high * s;
-                    sums[i + 2] = high * c + low * s;
+                for (int first = 0; first < BT / 2; first += ${PART}) {
+#pragma unroll
+                    for (int i = first; i < first + ${PART}; i += i % 2 * 2 + 1) {
+                        const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
+                        const int64_t t = at < rows ? at : rows - 1;
+                        const float *angle = ${row("angles", "t")} + d0 + lane / 4;
+                        const float c = angle[0], s = angle[HEAD_DIM / 2];
+                        const float low = sums[i], high = sums[i + 2];
+                        sums[i] = low * c - high * s;
+                        sums[i + 2] = high * c + low * s;
+                    }
+                    asm volatile("" ::: "memory"); /* so many loads at once, no more */
                 }
             }
             //% end
@@ -81,20 +85,24 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
             const int head = unit - (key ? HEADS : HEADS + KV_HEADS);
             uint16_t *cache = (uint16_t *)(kv[${sequence("0")}] + (key ? k_cache : v_cache)) +
                               (int64_t)head * CONTEXT * HEAD_DIM + d0 + lane % 4 * 2;
-            int place[BT / 8]; /* of a token in the cache */
 #pragma unroll
-            for (int j = 0; j < BT / 8; j++) {
-                const int t = t0 + j * 8 + lane / 4;
-                place[j] = t < rows ? __ldg(pos + t) : -1;
-            }
+            for (int first = 0; first < BT / 2; first += ${PART}) {
+                int place[${PART} / 4]; /* of a token in the cache */
 #pragma unroll
-            for (int i = 0; i < BT / 2; i += 4) {
-                const uint32_t low = transposed(${pair_of}(sums[i], sums[i + 1]));
-                const uint32_t high = transposed(${pair_of}(sums[i + 2], sums[i + 3]));
-                if (place[i / 4] >= 0) {
-                    uint16_t *to = cache + (int64_t)place[i / 4] * HEAD_DIM;
-                    *(uint32_t *)to = low;
-                    *(uint32_t *)(to + HEAD_DIM / 2) = high;
+                for (int j = 0; j < ${PART} / 4; j++) {
+                    const int t = t0 + first * 2 + j * 8 + lane / 4;
+                    place[j] = t < rows ? __ldg(pos + t) : -1;
+                }
+#pragma unroll
+                for (int j = 0; j < ${PART} / 4; j++) {
+                    const int i = first + j * 4;
+                    const uint32_t low = transposed(${pair_of}(sums[i], sums[i + 1]));
+                    const uint32_t high = transposed(${pair_of}(sums[i + 2], sums[i + 3]));
+                    if (place[j] >= 0) {
+                        uint16_t *to = cache + (int64_t)place[j] * HEAD_DIM;
+                        *(uint32_t *)to = low;
+                        *(uint32_t *)(to + HEAD_DIM / 2) = high;
+                    }
                 }
             }
         }

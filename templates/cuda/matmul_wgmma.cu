@@ -13,7 +13,7 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
     if (team == 2) {
         ${part("wgmma_ask", "")};
     } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
         uint32_t step = 0;
         for (int tile = blockIdx.x / CLUSTER; tile < tiles; tile += gridDim.x / CLUSTER) {
             const int t0 = tile % token_tiles * BT;

@@ -1,5 +1,5 @@
 //# wgmma_ask.cu - the part of one thread that keeps the ring full: see wgmma_begin.cu.
-asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
 if (warp == 0 && lane == 0) {
     uint32_t step = 0;
     for (int tile = blockIdx.x / CLUSTER; tile < tiles; tile += gridDim.x / CLUSTER) {

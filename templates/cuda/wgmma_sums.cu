@@ -24,29 +24,34 @@ for (int k = 0; k < STEPS; k++, step++) {
 }
 warpgroup_wait<0>();
 //% else
-/* Codes become ${x_word} in the registers that multiply them. */
+/* Codes become ${x_word} in the registers that multiply them, a step ahead. */
 //% if scaled || has("w_zero")
 enum { GROUP = ${GROUP}, GROUPS = GROUP < BK ? BK / GROUP : 1 };
 const int row0 = row_tile + lane / 4;
 //% end
-//% if scaled
-float scales[GROUPS][2];
-//% end
-//% if has("w_zero")
-int zeros[GROUPS][2];
-//% end
-for (int k = 0; k < STEPS; k++, step++) {
-    const uint32_t stage = step % STAGES, x_at = ring + stage * STAGE;
+const uint32_t begin = step;
+auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
+    const uint32_t stage = (begin + k) % STAGES;
     //% if W_BITS == 8
-    const uint32_t w_at = x_at + X_STAGE + (team * 4 + warp) * 1024 + lane % 4 / 2 * 4;
+    const uint32_t w_at =
+        ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 1024 + lane % 4 / 2 * 4;
     //% else
-    const uint32_t w_at = x_at + X_STAGE + (team * 4 + warp) * 512;
+    const uint32_t w_at = ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 512;
     //% end
-    uint32_t a[BK / 16][4];
+    //% if scaled
+    float scales[GROUPS][2];
+    //% end
+    //% if has("w_zero")
+    int zeros[GROUPS][2];
+    //% end
     //% if scaled || has("w_zero")
 #pragma unroll
     for (int i = 0; i < GROUPS * 2; i++) {
-        const int64_t r = row0 + i % 2 * 8 < ROWS ? row0 + i % 2 * 8 : ROWS - 1;
+        //% if ROWS % 128 == 0
+        const int r = row0 + i % 2 * 8;
+        //% else
+        const int r = row0 + i % 2 * 8 < ROWS ? row0 + i % 2 * 8 : ROWS - 1;
+        //% end
         const int g = k * BK / GROUP + i / 2;
         //% if scaled
         scales[i / 2][i % 2] = 1.0f ${scale_factors("r", "g", "0")};
@@ -56,7 +61,7 @@ for (int k = 0; k < STEPS; k++, step++) {
         //% end
     }
     //% end
-    barrier_wait(full + stage * 8, step / STAGES & 1);
+    barrier_wait(full + stage * 8, (begin + k) / STAGES & 1);
 #pragma unroll
     for (int i = 0; i < BK / 16; i++) {
 #pragma unroll
@@ -85,15 +90,29 @@ for (int k = 0; k < STEPS; k++, step++) {
             a[i][2 + h] = ${pair_of}(high.x, high.y);
         }
     }
-    warpgroup_begin();
+};
+uint32_t a[2][BK / 16][4];
+convert(0, a[0]);
+for (int k = 0; k < STEPS; k += 2) {
 #pragma unroll
-    for (int i = 0; i < BK / 16; i++) {
-        ${multiply}(sums, a[i], warpgroup_operand<128>(x_at + i * 32));
-    }
-    warpgroup_end();
-    warpgroup_wait<0>();
-    if (k + 1 < STEPS && lane < CLUSTER) {
-        barrier_arrive(empty + stage * 8, lane);
+    for (int odd = 0; odd < 2; odd++) {
+        if (k + odd < STEPS) {
+            const uint32_t stage = step % STAGES;
+            warpgroup_begin();
+#pragma unroll
+            for (int i = 0; i < BK / 16; i++) {
+                ${multiply}(sums, a[odd][i], warpgroup_operand<128>(ring + stage * STAGE + i * 32));
+            }
+            warpgroup_end();
+            if (k + odd + 1 < STEPS) {
+                convert(k + odd + 1, a[odd ^ 1]);
+            }
+            warpgroup_wait<0>();
+            step++;
+            if (k + odd + 1 < STEPS && lane < CLUSTER) {
+                barrier_arrive(empty + stage * 8, lane);
+            }
+        }
     }
 }
 //% end
