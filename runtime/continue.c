@@ -54,8 +54,10 @@ static SinterStatus continue_on_gpu(SinterSequence *const *q, int n, const Sinte
     SinterRun run = engine_decode_run(s, e, q, first, n);
     run.profile = s->profile;
     SinterStatus status = gpu_draw_begin(s->gpu, e, &run, sampling, &s->error);
+    int ahead =
+        s->profile ? 1 : AHEAD; /* the events of a profiled step are looked at before the next */
     for (int sent = 0, taken = 0; !status && taken < steps; taken++) {
-        while (!status && sent < steps && sent - taken < AHEAD) {
+        while (!status && sent < steps && sent - taken < ahead) {
             status = gpu_draw_step(s->gpu, &s->error);
             sent++;
         }

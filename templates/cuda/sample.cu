@@ -179,9 +179,19 @@ __device__ inline Weight largest_of_block(Weight x)
 }
 
 /* Adds each lane's weight to the bin of its digit, in thirds of 16 bits, whose sums over a slice
- * fit
- * 32. Lanes with the same digit agree on one sum. */
+ * fit 32. */
 __device__ inline void add_to_bins(uint32_t (*bin)[3], bool active, int digit, Weight weight)
+{
+    for (int i = 0; active && i < 3; i++) {
+        const uint32_t third = (uint32_t)(weight >> 16 * i) & 0xffff;
+        if (third != 0) {
+            atomicAdd(&bin[digit][i], third);
+        }
+    }
+}
+
+/* The same where few digits occur: lanes with the same one first agree on a sum. */
+__device__ inline void add_sums_to_bins(uint32_t (*bin)[3], bool active, int digit, Weight weight)
 {
     for (uint32_t left = __ballot_sync(0xffffffff, active); left != 0;) {
         const int leader = __ffs((int)left) - 1;
@@ -199,13 +209,12 @@ __device__ inline void add_to_bins(uint32_t (*bin)[3], bool active, int digit, W
     }
 }
 
-/* Sums by the digit at `shift`, of the keys within `cut` that begin like `prefix`; then summed over
- * the row's blocks and, in bin[i], over the digits from i on. */
-__device__ inline void fill_bins(const SampleRow &row, Weight *bin, int pass, bool counted,
-                                 int shift, uint32_t prefix, SampleCut cut)
+/* Sums over the block's slice by the digit at `shift`, of the keys within `cut` that begin like
+ * `prefix`. */
+__device__ inline void count_slice(const SampleRow &row, Weight *bin, bool counted, int shift,
+                                   uint32_t higher, uint32_t prefix, SampleCut cut)
 {
     __shared__ uint32_t local[SAMPLE_BINS][3];
-    const uint32_t higher = shift == 24 ? 0 : 0xffffffff << (shift + 8);
     const int i = threadIdx.x;
     if (i < SAMPLE_BINS) {
         local[i][0] = local[i][1] = local[i][2] = 0;
@@ -214,19 +223,29 @@ __device__ inline void fill_bins(const SampleRow &row, Weight *bin, int pass, bo
     for (int at = row.first; at < row.first + SAMPLE_SLICE; at += SAMPLE_THREADS) {
         const uint32_t key = key_at(row, at + i);
         const bool active = key > cut.key && (key & higher) == prefix;
-        add_to_bins(local, active, key >> shift & 255,
-                    counted  ? 1
-                    : active ? sample_weight(row, key)
-                             : 0);
+        const Weight weight = counted ? 1 : active ? sample_weight(row, key) : 0;
+        if (shift == 24) { /* sign and most of the exponent */
+            add_sums_to_bins(local, active, key >> 24, weight);
+        } else {
+            add_to_bins(local, active, key >> shift & 255, weight);
+        }
     }
     __syncthreads();
     if (i < SAMPLE_BINS) {
-        row.work->bin[pass][blockIdx.x][i] =
-            local[i][0] + ((Weight)local[i][1] << 16) + ((Weight)local[i][2] << 32);
+        bin[i] = local[i][0] + ((Weight)local[i][1] << 16) + ((Weight)local[i][2] << 32);
     }
+}
+
+/* The same over the row's blocks; in bin[i] over the digits from i on. */
+__device__ inline void fill_bins(const SampleRow &row, Weight *bin, int pass, bool counted,
+                                 int shift, uint32_t prefix, SampleCut cut)
+{
+    const uint32_t higher = shift == 24 ? 0 : 0xffffffff << (shift + 8);
+    const int i = threadIdx.x;
+    count_slice(row, row.work->bin[pass][blockIdx.x], counted, shift, higher, prefix, cut);
     row_barrier(row.work);
-    Weight sum = 0;
     if (i < SAMPLE_BINS) {
+        Weight sum = 0;
         for (int b = 0; b < SAMPLE_BLOCKS; b++) {
             sum += __ldcg(&row.work->bin[pass][b][i]);
         }

@@ -293,7 +293,7 @@ static int write_weights(const SinterModel *m, const char *path)
 {
     enum { BLOCK = 64 << 20 };
     FILE *f = fopen(path, "wb");
-    uint64_t *block = malloc(BLOCK), state = 1;
+    void *block = malloc(BLOCK);
     WeightsHeader h = {.n_tensors = (uint32_t)m->n_tensors, .layout_hash = m->layout_hash};
     memcpy(h.magic, WEIGHTS_MAGIC, sizeof h.magic);
     snprintf(h.model, sizeof h.model, "%s", m->name);
@@ -302,8 +302,7 @@ static int write_weights(const SinterModel *m, const char *path)
     h.file_bytes = weights_random_bytes(m);
     if (!f || !block)
         return failed("cannot write");
-    for (size_t i = 0; i < BLOCK / 8; i++)
-        block[i] = random_next(&state);
+    memset(block, 0x3c, BLOCK); /* 0.0115 in every float */
     for (uint64_t at = 0; at < h.file_bytes; at += BLOCK)
         fwrite(block, 1, h.file_bytes - at < BLOCK ? (size_t)(h.file_bytes - at) : BLOCK, f);
     uint8_t *head = calloc(1, (size_t)h.header_bytes);
