@@ -58,12 +58,16 @@ static SinterStatus check_memory(const SinterGpu *g, size_t bytes, Message *m)
         return gpu_error(g, error, "does not say how much memory it has", m);
     if (bytes <= available)
         return SINTER_OK;
-    return message_set(
-        m, SINTER_ENVIRONMENT,
-        "%s: the model needs %.2f GB (weights, caches, activations), %.2f of %.2f GB "
-        "are free; use a larger GPU, quantised weights (--quant), or a smaller "
-        "--context",
-        g->words, (double)bytes / 1e9, (double)available / 1e9, (double)total / 1e9);
+    const char *remedy = bytes <= total - total / 20 /* what the driver keeps for itself */
+                             ? "others hold the rest; stop them, or choose another GPU by "
+                               "SINTER_DEVICE"
+                             : "use a larger GPU, quantised weights (--quant), or a smaller "
+                               "--context";
+    return message_set(m, SINTER_ENVIRONMENT,
+                       "%s: the model needs %.2f GB (weights, caches, activations), %.2f of %.2f "
+                       "GB are free; %s",
+                       g->words, (double)bytes / 1e9, (double)available / 1e9, (double)total / 1e9,
+                       remedy);
 }
 
 SinterStatus gpu_open(SinterGpu **out, const SinterModel *model, size_t bytes, Message *m)

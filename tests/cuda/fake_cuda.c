@@ -1,22 +1,26 @@
 /* fake_cuda.c - a driver library without a GPU behind it: FAKE_CUDA says at which function it
- * fails. It takes every other call and does nothing, so that the error paths of runtime/cuda.c are
- * met on any machine. FAKE_CHIP: compute capability times ten (90); FAKE_FREE: bytes of free
- * memory. Machine code of fake_nvrtc.c has only the kernels whose text it holds. */
+ * fails, FAKE_AFTER how many calls of it are taken before. It takes every other call and does
+ * nothing, so that the error paths of runtime/cuda.c are met on any machine. FAKE_CHIP: compute
+ * capability times ten (90); FAKE_FREE, FAKE_TOTAL: bytes of memory. Machine code of fake_nvrtc.c
+ * has only the kernels whose text it holds. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int fails(const char *name, int error)
-{
-    const char *wanted = getenv("FAKE_CUDA");
-    return wanted && strcmp(wanted, name) == 0 ? error : 0;
-}
-
 static long number(const char *name, long otherwise)
 {
     const char *s = getenv(name);
     return s ? strtol(s, NULL, 10) : otherwise;
+}
+
+static int fails(const char *name, int error)
+{
+    static _Atomic long calls;
+    const char *wanted = getenv("FAKE_CUDA");
+    if (!wanted || strcmp(wanted, name) != 0)
+        return 0;
+    return ++calls > number("FAKE_AFTER", 0) ? error : 0;
 }
 
 int cuInit(unsigned flags)
@@ -77,8 +81,8 @@ int cuCtxSetCurrent(void *c)
 int cuMemGetInfo_v2(size_t *f, size_t *t)
 {
     *f = (size_t)number("FAKE_FREE", 1L << 33);
-    *t = (size_t)1 << 34;
-    return 0;
+    *t = (size_t)number("FAKE_TOTAL", 1L << 34);
+    return fails("cuMemGetInfo_v2", 700);
 }
 int cuModuleLoadData(void **m, const void *p)
 {
@@ -89,7 +93,8 @@ int cuModuleLoadData(void **m, const void *p)
 }
 int cuModuleUnload(void *m)
 {
-    (void)m;
+    if (strncmp(m, "FAKE CUBIN", 10) == 0)
+        free(m);
     return 0;
 }
 int cuModuleGetFunction(void **f, void *m, const char *s)
@@ -106,7 +111,7 @@ int cuFuncSetAttribute(void *f, int a, int v)
     (void)f;
     (void)a;
     (void)v;
-    return 0;
+    return fails("cuFuncSetAttribute", 1);
 }
 int cuMemAlloc_v2(uint64_t *p, size_t n)
 {
@@ -132,7 +137,7 @@ int cuMemsetD8Async(uint64_t p, unsigned char c, size_t n, void *s)
 {
     (void)s;
     memset((void *)(uintptr_t)p, c, n);
-    return 0;
+    return fails("cuMemsetD8Async", 700);
 }
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t n, void *s)
 {
@@ -150,7 +155,7 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t n, void *s)
 {
     (void)s;
     memmove((void *)(uintptr_t)to, (void *)(uintptr_t)from, n);
-    return 0;
+    return fails("cuMemcpyDtoDAsync_v2", 700);
 }
 int cuStreamCreate(void **s, unsigned f)
 {
@@ -178,7 +183,7 @@ int cuStreamEndCapture(void *s, void **g)
 {
     (void)s;
     *g = (void *)5;
-    return 0;
+    return fails("cuStreamEndCapture", 901);
 }
 int cuGraphInstantiateWithFlags(void **e, void *g, unsigned long long f)
 {
@@ -207,20 +212,20 @@ int cuEventCreate(void **e, unsigned f)
 {
     (void)f;
     *e = (void *)7;
-    return 0;
+    return fails("cuEventCreate", 2);
 }
 int cuEventRecord(void *e, void *s)
 {
     (void)e;
     (void)s;
-    return 0;
+    return fails("cuEventRecord", 700);
 }
 int cuEventRecordWithFlags(void *e, void *s, unsigned f)
 {
     (void)e;
     (void)s;
     (void)f;
-    return 0;
+    return fails("cuEventRecordWithFlags", 700);
 }
 int cuEventElapsedTime(float *ms, void *a, void *b)
 {
@@ -232,7 +237,7 @@ int cuEventElapsedTime(float *ms, void *a, void *b)
 int cuEventSynchronize(void *e)
 {
     (void)e;
-    return 0;
+    return fails("cuEventSynchronize", 719);
 }
 int cuEventDestroy_v2(void *e)
 {
