@@ -28,9 +28,7 @@ static void ${name}(${params})
     for (int64_t t = 0; t < whole; t++) {
         for (int g = 0; g < GROUPS; g++) {
             const int8_t *high = x_codes + t * 2 * WIDTH + g * (WIDTH / GROUPS);
-            const int32_t upper = 128 * sum_of_codes(high, WIDTH / GROUPS);
-            const int32_t sum = upper + sum_of_codes(high + WIDTH, WIDTH / GROUPS);
-            x_sum[t * GROUPS + g] = FACTOR * sum;
+            x_sum[t * GROUPS + g] = FACTOR * sum_of_planes(high, high + WIDTH, WIDTH / GROUPS);
         }
     }
     //% end

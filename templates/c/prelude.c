@@ -17,6 +17,9 @@ typedef uint16_t VecH __attribute__((vector_size(2 * LANES)));
 //% if used("VecB")
 typedef uint8_t VecB __attribute__((vector_size(LANES)));
 //% end
+//% if used("VecC")
+typedef int8_t VecC __attribute__((vector_size(LANES)));
+//% end
 
 //% if used("Slice")
 /* The share of one thread in n units. */
@@ -240,11 +243,27 @@ static inline VecF vec_load_f16_n(const uint16_t *p, int64_t n)
 }
 
 //% end
+//% if used("vec_load_u8")
+/* The instruction by name: gcc 12 takes bytes that come by memcpy apart one by one. */
+static inline VecI vec_load_u8(const uint8_t *p)
+{
+    //% if avx512
+    return (VecI)_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+    //% elif avx2
+    return (VecI)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+    //% else
+    VecB c;
+    memcpy(&c, p, sizeof c);
+    return __builtin_convertvector(c, VecI);
+    //% end
+}
+
+//% end
 //% if used("vec_of_e4m3")
-static inline VecF vec_of_e4m3(VecB b)
+static inline VecF vec_of_e4m3(VecI byte)
 {
     /* Widened with its sign, a code shifted by 20 has sign, exponent and mantissa in place. */
-    const VecI code = (__builtin_convertvector(b, VecI) << 24) >> 4;
+    const VecI code = (byte << 24) >> 4;
     const VecF v = (VecF)(code & (int32_t)0x87f00000) * 0x1p120f;
     const VecI is_nan = (code & 0x7f00000) == 0x7f00000;
     return (VecF)((VecI)v | (is_nan & 0x7fc00000));
@@ -254,36 +273,31 @@ static inline VecF vec_of_e4m3(VecB b)
 //% if used("vec_load_e4m3")
 static inline VecF vec_load_e4m3(const uint8_t *p)
 {
-    VecB b;
-    memcpy(&b, p, sizeof b);
-    return vec_of_e4m3(b);
+    return vec_of_e4m3(vec_load_u8(p));
 }
 
 //% end
 //% if used("vec_load_e4m3_n")
 static inline VecF vec_load_e4m3_n(const uint8_t *p, int64_t n)
 {
-    VecB b = {0};
-    memcpy(&b, p, n < LANES ? (size_t)n : sizeof b);
-    return vec_of_e4m3(b);
-}
-
-//% end
-//% if used("vec_load_u8")
-static inline VecI vec_load_u8(const uint8_t *p)
-{
-    VecB b;
-    memcpy(&b, p, sizeof b);
-    return __builtin_convertvector(b, VecI);
+    uint8_t codes[LANES] = {0};
+    memcpy(codes, p, n < LANES ? (size_t)n : sizeof codes);
+    return vec_load_e4m3(codes);
 }
 
 //% end
 //% if used("veci_load_i8")
 static inline VecI veci_load_i8(const int8_t *p)
 {
-    VecB b;
-    memcpy(&b, p, sizeof b);
-    return (__builtin_convertvector(b, VecI) << 24) >> 24;
+    //% if avx512
+    return (VecI)_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p));
+    //% elif avx2
+    return (VecI)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p));
+    //% else
+    VecC c;
+    memcpy(&c, p, sizeof c);
+    return __builtin_convertvector(c, VecI);
+    //% end
 }
 
 //% end
@@ -692,6 +706,23 @@ static inline float split_row(int8_t *high, int8_t *low, const float *x, int64_t
         vec_store_i8_n(low + i, code - rounded * 128, n - i);
     }
     return unit;
+}
+
+//% end
+//% if used("sum_of_planes")
+/* The sum of 128 * high[i] + low[i]. */
+static inline int32_t sum_of_planes(const int8_t *high, const int8_t *low, int64_t n)
+{
+    VecI sums = {0};
+    int32_t sum = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        sums += veci_load_i8(high + i) * 128 + veci_load_i8(low + i);
+    }
+    for (; i < n; i++) {
+        sum += 128 * high[i] + low[i];
+    }
+    return sum + veci_sum(sums);
 }
 
 //% end
