@@ -204,7 +204,7 @@ bool cubin_build(Ctx *ctx, const Target *target, const char *dir, const char *na
         return diag_env_error(ctx->diag,
                               "no CUDA compiler: neither nvcc (on PATH or in /usr/local/cuda/bin) "
                               "nor libnvrtc.so is here; install the CUDA toolkit, version 12 or "
-                              "newer, or use --emit src and compile %s.cu elsewhere",
+                              "newer, or use --emit src and compile %s.cu elsewhere, or --jit",
                               name);
     }
     if (nvcc) {

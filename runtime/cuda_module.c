@@ -57,6 +57,15 @@ static const SinterCubin *best_code(const SinterGpuProgram *p, int chip)
     return best;
 }
 
+/* What --arch takes for a chip. */
+static const char *advice(int chip)
+{
+    return chip < 80    ? "--target cuda takes 8.0 at least: use --target c"
+           : chip < 90  ? "compile the spec with --arch sm_80"
+           : chip == 90 ? "compile the spec with --arch sm_90a"
+                        : "compile the spec with --arch compute_90, or --jit";
+}
+
 static SinterStatus no_code(const SinterGpu *g, int chip, Message *m)
 {
     char list[128] = "";
@@ -66,8 +75,8 @@ static SinterStatus no_code(const SinterGpu *g, int chip, Message *m)
                               g->model->gpu->cubins[i].arch);
     return message_set(m, SINTER_ENVIRONMENT,
                        "%s has compute capability %d.%d, and this program has machine code for %s "
-                       "only; compile the spec with --arch sm_%d",
-                       g->words, chip / 10, chip % 10, list, chip);
+                       "only; %s",
+                       g->words, chip / 10, chip % 10, list, advice(chip));
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */

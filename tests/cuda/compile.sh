@@ -97,7 +97,7 @@ check "a driver that takes every call" fake "$tt" --tokens "$work/ids.i32" \
 refused "no device" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_DEVICES=0 "$tt" -p Once -n 2 \
     -- "sees no GPU" "--target c"
 refused "an older chip" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=75 "$tt" -p Once -n 2 \
-    -- "compute capability 7.5" "sm_90a only" "--arch sm_75"
+    -- "compute capability 7.5" "sm_90a only" "takes 8.0 at least: use --target c"
 refused "a later chip that sm_90a is not for" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=100 \
     "$tt" -p Once -n 2 -- "compute capability 10.0"
 refused "too little memory" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_FREE=1000000 "$tt" -p Once \

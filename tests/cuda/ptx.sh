@@ -30,6 +30,11 @@ check "10.0: PTX" uses 100 compute_80
 check "12.1: PTX" uses 121 compute_80
 refused "7.5: nothing" 2 env FAKE_CHIP=75 "$tt" bench --random 1 -- "compute capability 7.5" \
     "sm_80, sm_90a, compute_80 only"
+"$SINTER" compile $spec --target cuda --arch sm_90a --batch 1 -o "$work/one" || exit 1
+refused "8.6 has nothing of sm_90a: what to compile" 2 env FAKE_CHIP=86 "$work/one/tinytales" bench --random 1 \
+    -- "sm_90a only" "--arch sm_80"
+refused "10.0 neither" 2 env FAKE_CHIP=100 "$work/one/tinytales" bench --random 1 -- "sm_90a only" \
+    "--arch compute_90, or --jit"
 check "below 1 MB" test "$(wc -c <"$tt")" -lt 1048576
 
 check "the default list has PTX" "$SINTER" compile $spec --target cuda --emit src -o "$work/src"
