@@ -357,16 +357,23 @@ static void setup_layernorm(KernelText *k)
     add_slot(k, 2, "bias");
 }
 
+/* How numbers become codes of a dtype. */
+static void set_codes(KernelText *k, DType t)
+{
+    bool e4m3 = t == DT_E4M3;
+    set_int(k, "LARGEST", (int64_t)dtype_largest_code(t));
+    tmpl_set_bool(&k->env, "e4m3", e4m3);
+    tmpl_set_string(&k->env, "code_of", e4m3 ? "e4m3_code_of" : "code_of");
+    tmpl_set_string(&k->env, "quantize", e4m3 ? "quantize_row_e4m3" : "quantize_row");
+}
+
 static void setup_rmsnorm_quant(KernelText *k)
 {
     add_pointer(k, "codes", k->op->out[0], true);
     add_pointer(k, "scales", k->op->out[1], true);
-    bool e4m3 = value_of(k, k->op->out[0])->type->dtype == DT_E4M3;
     tmpl_set_string(&k->env, "code_type",
                     emit_ctype(emit_find_param(k, intern(k, "codes"))->stored));
-    tmpl_set_string(&k->env, "code_of", e4m3 ? "e4m3_code_of" : "code_of");
-    set_int(k, "LARGEST", e4m3 ? 448 : 127);
-    tmpl_set_string(&k->env, "quantize", e4m3 ? "quantize_row_e4m3" : "quantize_row");
+    set_codes(k, value_of(k, k->op->out[0])->type->dtype);
     setup_norm(k);
 }
 
@@ -534,6 +541,27 @@ static void setup_kv_append(KernelText *k)
     set_int(k, "DIM", cache->rank > 3 ? cache->dim[3] : 1);
     tmpl_set_string(&k->env, "x_type", emit_ctype(emit_find_param(k, intern(k, "x"))->stored));
     set_cache_type(k, "c_type", "cache");
+}
+
+static void setup_qkv_append(KernelText *k)
+{
+    const Attrs *a = &k->op->a;
+    add_pointer(k, "q", k->op->out[0], true);
+    add_slot(k, APPEND_X, "x");
+    add_cache(k, "k_cache", k->op->in[APPEND_K_CACHE]);
+    add_cache(k, "v_cache", k->op->in[APPEND_V_CACHE]);
+    add_cache(k, "k_scale", k->op->in[APPEND_K_SCALE]);
+    add_cache(k, "v_scale", k->op->in[APPEND_V_SCALE]);
+    add_slot(k, APPEND_POS, "pos");
+    add_slot(k, APPEND_ANGLES, "angles");
+    add_slot(k, APPEND_Q_GAIN, "q_gain");
+    add_slot(k, APPEND_K_GAIN, "k_gain");
+    set_heads(k);
+    set_style(k);
+    set_cache_type(k, "k_type", "k_cache");
+    set_int(k, "DIMS", a->dims > 0 ? a->dims : a->head_dim);
+    set_codes(k, value_of(k, k->op->in[APPEND_K_CACHE])->type->dtype);
+    tmpl_set_string(&k->env, "eps", emit_f32(k->emit->ctx, a->eps));
 }
 
 static double score_scale(const Attrs *a)
@@ -770,6 +798,7 @@ static const struct Setup {
     {"rope_angles", setup_rope_angles},
     {"rope", setup_rope},
     {"kv_append", setup_kv_append},
+    {"qkv_append", setup_qkv_append},
     {"attn_scores", setup_attn_scores},
     {"softmax", setup_softmax},
     {"attn_mix", setup_attn_mix},

@@ -426,10 +426,9 @@ static void place_results(Build *b, const Kernel *k)
     const Op *op = &b->func->op[k->op];
     for (int i = 0; i < op->n_out; i++) {
         Place *p = &b->pf->place[op->out[i]];
-        if (op->kind == OP_MATMUL_QKV && i > 0) {
-            *p = b->pf->place[op->in[i == 1 ? QKV_K_CACHE : QKV_V_CACHE]];
-        } else if (op->kind == OP_KV_APPEND) {
-            *p = b->pf->place[op->in[0]];
+        int slot = op_cache_slot(op->kind, i);
+        if (slot >= 0) {
+            *p = b->pf->place[op->in[slot]];
         } else {
             *p = place_result(b, k->op, op->out[i]);
             if (k->each_thread) {

@@ -186,6 +186,7 @@ static void configure(const Choice *c, Kernel *k)
     case OP_MATMUL_QKV:
         configure_qkv(c, k);
         break;
+    case OP_QKV_APPEND:
     case OP_ATTENTION:
     case OP_ATTN_SCORES:
     case OP_ATTN_MIX:

@@ -32,10 +32,8 @@ static bool is_cache(const Func *f, ValueId v)
     if (def == NULL) {
         return f->value[v].kind == VALUE_STATE;
     }
-    if (def->kind == OP_MATMUL_QKV) {
-        return f->value[v].result > 0;
-    }
-    return def->kind == OP_KV_APPEND || (def->kind == OP_DEQUANT && is_cache(f, def->in[0]));
+    bool appended = op_cache_slot(def->kind, f->value[v].result) >= 0;
+    return appended || (def->kind == OP_DEQUANT && is_cache(f, def->in[0]));
 }
 
 /* Attention scores [T, heads, C], before or after softmax. */
@@ -83,8 +81,12 @@ static double used_bytes(const Func *f, ValueId v, int64_t kv_len)
 
 static bool appends_to(const Op *op, int slot)
 {
-    return (op->kind == OP_KV_APPEND && slot == 0) ||
-           (op->kind == OP_MATMUL_QKV && (slot == QKV_K_CACHE || slot == QKV_V_CACHE));
+    for (int i = 0; i < op->n_out; i++) {
+        if (op_cache_slot(op->kind, i) == slot) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool read_before(const Op *op, int slot)
@@ -117,8 +119,7 @@ static double operand_bytes(const Func *f, const Op *op, int slot, int64_t kv_le
 static double result_bytes(const Func *f, const Op *op, int result, int64_t kv_len)
 {
     ValueId v = op->out[result];
-    bool appended = op->kind == OP_KV_APPEND || (op->kind == OP_MATMUL_QKV && result > 0);
-    if (!appended) {
+    if (op_cache_slot(op->kind, result) < 0) {
         return used_bytes(f, v, kv_len);
     }
     int slot = op->kind == OP_KV_APPEND ? 1 : 0; /* x, whose rows are appended */
@@ -170,6 +171,7 @@ static double flops_per_element(const Op *op)
         return 4;
     case OP_LAYERNORM:
     case OP_RMSNORM_QUANT:
+    case OP_QKV_APPEND:
         return 7;
     case OP_QUANTIZE:
     case OP_ROPE:
@@ -373,13 +375,12 @@ static ValueId buffer_of(const Func *f, ValueId v)
         if (def == NULL) {
             return v;
         }
-        if ((op_flags(def->kind) & OPF_VIEW) != 0 || def->kind == OP_KV_APPEND) {
-            v = def->in[0];
-        } else if (def->kind == OP_MATMUL_QKV && f->value[v].result > 0) {
-            v = def->in[f->value[v].result == 1 ? QKV_K_CACHE : QKV_V_CACHE];
-        } else {
+        bool view = (op_flags(def->kind) & OPF_VIEW) != 0;
+        int slot = view ? 0 : op_cache_slot(def->kind, f->value[v].result);
+        if (slot < 0) {
             return v;
         }
+        v = def->in[slot];
     }
 }
 

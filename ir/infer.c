@@ -334,6 +334,8 @@ static bool infer(Infer *c)
         return infer_rope(c);
     case OP_KV_APPEND:
         return infer_kv_append(c);
+    case OP_QKV_APPEND:
+        return infer_qkv_append(c);
     case OP_ATTN_SCORES:
         return infer_attn_scores(c);
     case OP_SOFTMAX:

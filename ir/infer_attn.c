@@ -182,3 +182,36 @@ bool infer_matmul_qkv(Infer *c)
            infer_result(c, 0, infer_result_dtype(c, x), SHAPE(x->dim[0], a->heads * a->head_dim)) &&
            infer_result(c, 1, k->dtype, 4, k->dim) && infer_result(c, 2, v->dtype, 4, v->dim);
 }
+
+/* Two caches of codes with their scales, and what heads need on their way there. */
+static bool want_coded_caches(const Infer *c, int64_t tokens)
+{
+    const Attrs *a = &c->op->a;
+    const Type *k = infer_in(c, APPEND_K_CACHE);
+    int dtype = k->dtype == DT_E4M3 ? DT_E4M3 : DT_I8;
+    return want_cache(c, APPEND_K_CACHE, dtype, tokens) &&
+           infer_want(c, APPEND_V_CACHE, dtype, 4, k->dim) &&
+           infer_want(c, APPEND_K_SCALE, DT_F32, 3, k->dim) &&
+           infer_want(c, APPEND_V_SCALE, DT_F32, 3, k->dim) &&
+           infer_want(c, APPEND_POS, DT_I32, SHAPE(tokens)) &&
+           (infer_in(c, APPEND_ANGLES) == NULL || want_rotation(c, APPEND_ANGLES, tokens)) &&
+           infer_want(c, APPEND_Q_GAIN, ANY_FLOAT, SHAPE(a->head_dim)) &&
+           infer_want(c, APPEND_K_GAIN, ANY_FLOAT, SHAPE(a->head_dim));
+}
+
+bool infer_qkv_append(Infer *c)
+{
+    const Attrs *a = &c->op->a;
+    const Type *x = infer_in(c, APPEND_X);
+    if (!want_heads(c) ||
+        !infer_want(c, APPEND_X, ANY_FLOAT,
+                    SHAPE(-1, (a->heads + 2 * a->kv_heads) * a->head_dim)) ||
+        !want_coded_caches(c, x->dim[0]) ||
+        !infer_result(c, 0, x->dtype, SHAPE(x->dim[0], a->heads * a->head_dim))) {
+        return false;
+    }
+    for (int i = 1; i < 5; i++) {
+        c->out[i] = infer_in(c, op_cache_slot(c->op->kind, i));
+    }
+    return true;
+}

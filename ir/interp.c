@@ -155,10 +155,9 @@ static void round_results(Frame *fr, const Op *op)
     if (!fr->round || (op_flags(op->kind) & OPF_VIEW) != 0) {
         return;
     }
-    bool caches = (op_flags(op->kind) & OPF_STATE) != 0;
     for (int i = 0; i < op->n_out; i++) {
         Tensor *t = &fr->value[op->out[i]];
-        bool cache = caches && (op->kind == OP_KV_APPEND || i > 0); /* rounded row by row */
+        bool cache = op_cache_slot(op->kind, i) >= 0; /* rounded row by row */
         if (cache || !interp_rounds(fr->func, fr->stored, op, op->out[i])) {
             continue;
         }
@@ -361,6 +360,8 @@ static bool run_op(Frame *fr, const Op *op)
         return true;
     case OP_KV_APPEND:
         return interp_kv_append(fr, op);
+    case OP_QKV_APPEND:
+        return interp_qkv_append(fr, op);
     case OP_ATTN_SCORES:
         interp_attn_scores(fr, op);
         return true;

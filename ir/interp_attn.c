@@ -89,6 +89,43 @@ bool interp_kv_append(Frame *fr, const Op *op)
     return true;
 }
 
+/* One row of k or v heads, quantised head by head, into a cache and its scales. */
+static bool append_codes(Frame *fr, const Op *op, int cache, int64_t t, const double *x)
+{
+    int64_t heads = op->a.kv_heads, dim = op->a.head_dim;
+    double *code = ARENA_ARRAY(fr->arena, double, heads *dim);
+    double *scale = ARENA_ARRAY(fr->arena, double, heads);
+    Tensor *to = &fr->value[op->out[cache]], *scales = &fr->value[op->out[cache + 2]];
+    for (int64_t h = 0; h < heads; h++) {
+        interp_quantize_group(to->type->dtype, x + h * dim, dim, code + h * dim, &scale[h]);
+    }
+    double pos = frame_in(fr, op, APPEND_POS)->v[t];
+    return interp_append_row(fr, op, to, t, pos, code) &&
+           interp_append_row(fr, op, scales, t, pos, scale);
+}
+
+bool interp_qkv_append(Frame *fr, const Op *op)
+{
+    const Tensor *x = frame_in(fr, op, APPEND_X), *angles = frame_in(fr, op, APPEND_ANGLES);
+    Tensor *q = frame_new(fr, op, 0);
+    int64_t nq = op->a.heads * op->a.head_dim, nk = op->a.kv_heads * op->a.head_dim;
+    double *row = ARENA_ARRAY(fr->arena, double, tensor_cols(x));
+    for (int i = 1; i < op->n_out; i++) {
+        fr->value[op->out[i]] = fr->value[op->in[op_cache_slot(op->kind, i)]];
+    }
+    for (int64_t t = 0; t < tensor_rows(x); t++) {
+        const double *at = angles == NULL ? NULL : angles->v + t * tensor_cols(angles);
+        memcpy(row, x->v + t * tensor_cols(x), (size_t)tensor_cols(x) * sizeof *row);
+        interp_finish_heads(op, row, op->a.heads, frame_in(fr, op, APPEND_Q_GAIN), at);
+        interp_finish_heads(op, row + nq, op->a.kv_heads, frame_in(fr, op, APPEND_K_GAIN), at);
+        memcpy(q->v + t * nq, row, (size_t)nq * sizeof *row);
+        if (!append_codes(fr, op, 1, t, row + nq) || !append_codes(fr, op, 2, t, row + nq + nk)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- attention ------------------------------------------------------------------------------- */
 
 /* One head of one sequence's cache. */

@@ -105,8 +105,7 @@ void interp_matmul(Frame *fr, const Op *op)
 
 /* ---- matmul_qkv ------------------------------------------------------------------------------ */
 
-/* Norm and RoPE of `heads` heads lying side by side; gain and angles may be NULL. */
-static void finish_heads(const Op *op, double *x, int64_t heads, const Tensor *gain,
+void interp_finish_heads(const Op *op, double *x, int64_t heads, const Tensor *gain,
                          const double *angles)
 {
     for (int64_t h = 0; h < heads; h++) {
@@ -127,8 +126,8 @@ static bool finish_row(Frame *fr, const Op *op, int64_t t, double *row, Tensor *
     int64_t nq = op->a.heads * op->a.head_dim, nk = op->a.kv_heads * op->a.head_dim;
     const Tensor *angles = frame_in(fr, op, QKV_ANGLES);
     const double *at = angles == NULL ? NULL : angles->v + t * tensor_cols(angles);
-    finish_heads(op, row, op->a.heads, frame_in(fr, op, QKV_Q_GAIN), at);
-    finish_heads(op, row + nq, op->a.kv_heads, frame_in(fr, op, QKV_K_GAIN), at);
+    interp_finish_heads(op, row, op->a.heads, frame_in(fr, op, QKV_Q_GAIN), at);
+    interp_finish_heads(op, row + nq, op->a.kv_heads, frame_in(fr, op, QKV_K_GAIN), at);
     memcpy(q->v + t * nq, row, (size_t)nq * sizeof(double));
     double pos = frame_in(fr, op, QKV_POS)->v[t];
     return interp_append_row(fr, op, &fr->value[op->out[1]], t, pos, row + nq) &&

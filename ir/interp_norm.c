@@ -74,7 +74,7 @@ void interp_row_rms(Frame *fr, const Op *op)
     }
 }
 
-static void quantize_group(DType t, const double *x, int64_t n, double *code, double *scale)
+void interp_quantize_group(DType t, const double *x, int64_t n, double *code, double *scale)
 {
     double most = dtype_largest_code(t);
     double max = 0;
@@ -91,7 +91,8 @@ static void quantize_group(DType t, const double *x, int64_t n, double *code, do
 static void quantize_all(const double *x, int64_t group, Tensor *code, Tensor *scale)
 {
     for (int64_t i = 0, n = type_elements(code->type) / group; i < n; i++) {
-        quantize_group(code->type->dtype, x + i * group, group, code->v + i * group, &scale->v[i]);
+        interp_quantize_group(code->type->dtype, x + i * group, group, code->v + i * group,
+                              &scale->v[i]);
     }
 }
 

@@ -51,6 +51,8 @@ void interp_row_rms(Frame *fr, const Op *op);
 void interp_rmsnorm_quant(Frame *fr, const Op *op);
 void interp_quantize(Frame *fr, const Op *op);
 bool interp_embed(Frame *fr, const Op *op);
+/* code[n] and their scale; t: i8 or e4m3. */
+void interp_quantize_group(DType t, const double *x, int64_t n, double *code, double *scale);
 /* x[n] becomes x / sqrt(mean(x^2) + eps) * gain (gain may be NULL). */
 void interp_rms_row(double *x, int64_t n, double eps, const double *gain);
 
@@ -59,10 +61,15 @@ bool interp_matmul_qkv(Frame *fr, const Op *op);
 
 void interp_rope_angles(Frame *fr, const Op *op);
 void interp_rope(Frame *fr, const Op *op);
+/* Norm of each of `heads` heads that lie side by side (gain != NULL), then RoPE (angles != NULL:
+ * this row's), by the attributes of matmul_qkv or qkv_append. */
+void interp_finish_heads(const Op *op, double *x, int64_t heads, const Tensor *gain,
+                         const double *angles);
 /* Rotates the first dims columns of one head; angles: cos [dims / 2], then sin. */
 void interp_rope_head(double *x, const double *angles, int64_t dims, bool adjacent);
 bool interp_rope_adjacent(const Op *op);
 bool interp_kv_append(Frame *fr, const Op *op);
+bool interp_qkv_append(Frame *fr, const Op *op);
 /* Row t of x (its first column at x, `n` columns) into the cache at pos; pos < 0 is skipped. */
 bool interp_append_row(const Frame *fr, const Op *op, Tensor *cache, int64_t t, double pos,
                        const double *x);

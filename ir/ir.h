@@ -32,7 +32,7 @@
 #include "compiler/base/ctx.h"
 #include "compiler/base/vec.h"
 
-enum { IR_MAX_RANK = 4, IR_MAX_IN = 24, IR_MAX_OUT = 4, IR_MAX_BATCH = 8 };
+enum { IR_MAX_RANK = 4, IR_MAX_IN = 24, IR_MAX_OUT = 5, IR_MAX_BATCH = 8 };
 
 /* ---- type.c ---------------------------------------------------------------------------------- */
 
@@ -233,6 +233,8 @@ const char *op_doc(OpKind k);
 uint32_t op_attr_mask(OpKind k); /* bit ATTR_x set: takes it */
 int op_outs(OpKind k);           /* results; 0 = as many as attribute sizes says */
 int op_slots(OpKind k);          /* fixed operand slots */
+/* The operand slot of the cache whose next version a result is; -1: the result is no cache. */
+int op_cache_slot(OpKind k, int result);
 const char *op_slot_name(OpKind k, int slot);
 bool op_slot_optional(OpKind k, int slot);
 bool op_variadic(OpKind k);

@@ -19,6 +19,17 @@ enum {
     QKV_X_SCALE,
     QKV_NORM_GAIN
 };
+enum {
+    APPEND_X,
+    APPEND_K_CACHE,
+    APPEND_V_CACHE,
+    APPEND_K_SCALE,
+    APPEND_V_SCALE,
+    APPEND_POS,
+    APPEND_ANGLES,
+    APPEND_Q_GAIN,
+    APPEND_K_GAIN
+};
 enum { ATTN_Q, ATTN_K, ATTN_V, ATTN_POS, ATTN_K_SCALE, ATTN_V_SCALE };
 
 #endif

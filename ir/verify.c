@@ -151,22 +151,13 @@ static bool check_results(const Verify *v, OpId id)
 
 /* ---- caches ---------------------------------------------------------------------------------- */
 
-/* Operand slots that an OPF_STATE operator updates in place, -1 behind the last; the new versions
- * are its last results. */
-static const int *cache_slots(OpKind k)
-{
-    static const int append[] = {0, -1}, qkv[] = {2, 3, -1};
-    return k == OP_MATMUL_QKV ? qkv : append;
-}
-
 static bool is_cache(const Func *f, ValueId id)
 {
     const Value *value = &f->value[id];
     if (value->kind != VALUE_RESULT) {
         return value->kind == VALUE_STATE;
     }
-    OpKind k = f->op[value->def].kind;
-    return (op_flags(k) & OPF_STATE) != 0 && (k != OP_MATMUL_QKV || value->result > 0);
+    return op_cache_slot(f->op[value->def].kind, value->result) >= 0;
 }
 
 static bool check_append(const Verify *v, const Op *op, ValueId cache)
@@ -195,10 +186,9 @@ static bool check_caches(const Verify *v, const Op *op)
         }
     }
     bool good = true;
-    if ((op_flags(op->kind) & OPF_STATE) != 0) {
-        for (const int *slot = cache_slots(op->kind); *slot >= 0 && good; slot++) {
-            good = check_append(v, op, op->in[*slot]);
-        }
+    for (int i = 0; i < op->n_out && good; i++) {
+        int slot = op_cache_slot(op->kind, i);
+        good = slot < 0 || check_append(v, op, op->in[slot]);
     }
     return good;
 }

@@ -187,6 +187,19 @@ static void put_fused_qkv(Buf *b, const Shape *s)
         s->heads, s->kv_heads, s->head_dim, s->head_dim, s->style);
 }
 
+/* The same with caches of codes. */
+static void put_coded_qkv(Buf *b, const Shape *s)
+{
+    buf_printf(
+        b,
+        "  %%qkv = concat_rows @q, @k, c = @v\n"
+        "  %%all = matmul %%n, %%qkv {epilogue = add(acc, @bias)}\n"
+        "  %%qr, %%kc2, %%vc2, %%ks2, %%vs2 = qkv_append %%all, %%kc, %%vc, %%ks, %%vs, %%pos, "
+        "angles = %%angles, q_gain = @qn, k_gain = @kn {heads = %d, kv_heads = %d, head_dim "
+        "= %d, dims = %d, style = %s, eps = 1e-06}\n",
+        s->heads, s->kv_heads, s->head_dim, s->head_dim, s->style);
+}
+
 static void put_mlp(Buf *b, const Shape *s, int block)
 {
     if (s->fused && s->weights == W_PLAIN) {
@@ -221,8 +234,8 @@ static const char *module_text(Ctx *ctx, const Shape *s, int block)
         s->tokens, s->dim, s->tokens, s->head_dim, s->head_dim);
     put_signature(&b, s);
     buf_puts(&b, "  %n = rmsnorm %x, gain = @norm1 {eps = 1e-05}\n");
-    if (s->fused && s->weights == W_PLAIN && !coded_cache(s)) {
-        put_fused_qkv(&b, s);
+    if (s->fused && s->weights == W_PLAIN) {
+        (coded_cache(s) ? put_coded_qkv : put_fused_qkv)(&b, s);
     } else {
         put_plain_qkv(&b, s);
     }

@@ -296,6 +296,17 @@ static const Proof proofs[] = {
     "  %k2 = kv_append %kc, %k1, %pos\n  %k2s = kv_append %ks, %k1s, %pos\n"                       \
     "  %v2 = kv_append %vc, %v1, %pos\n  %v2s = kv_append %vs, %v1s, %pos\n"                       \
     "  %k3 = dequant %k2, %k2s {dtype = f32}\n  %v3 = dequant %v2, %v2s {dtype = f32}\n"
+#define CODED_QKV                                                                                  \
+    "func @f(%p: f32[<T>, <QKV>], %angles: f32[<T>, <2G>], %pos: i32[<T>])\n " INT8_CACHES         \
+    "\n weights(@qg: f32[<2G>], @kg: f32[<2G>])\n" ATTN_RESULT                                     \
+    "  %q, %k, %v = split %p {sizes = [<HD>, <4G>, <4G>]}\n"
+#define CODED_APPEND(k)                                                                            \
+    "  %k1, %k1s = quantize " k " {group = <2G>}\n  %v1, %v1s = quantize %v {group = <2G>}\n"      \
+    "  %k2 = kv_append %kc, %k1, %pos\n  %k2s = kv_append %ks, %k1s, %pos\n"                       \
+    "  %v2 = kv_append %vc, %v1, %pos\n  %v2s = kv_append %vs, %v1s, %pos\n"
+#define CODED_END(q)                                                                               \
+    "  %y = attention " q ", %k2, %v2, %pos, k_scale = %k2s, v_scale = %v2s {" HEADS               \
+    ", scale = 0.5}\n" END
 #define QKV                                                                                        \
     "func @f(%x: f32[<T>, <K>], %angles: f32[<T>, <2G>], %pos: i32[<T>])\n " CACHES(               \
         "bf16") "\n weights(@w: f32[<QKV>, <K>], @b: f32[<QKV>], @qg: f32[<2G>], @kg: "            \
@@ -342,6 +353,23 @@ static const Proof attention_proofs[] = {
      QKV "  %qr = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
          "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n"
          "  %k2 = kv_append %kc, %kn, %pos\n" QKV_END},
+    {"qkv_quant_append", 1, "qkv_append %p, %kc, %vc, %ks, %vs, %pos, angles = %angles {", NULL,
+     CODED_QKV "  %qr" ROPE("%q") "  %kr" ROPE("%k") CODED_APPEND("%kr") CODED_END("%qr")},
+    {"qkv_quant_append", 1, "angles = %angles, q_gain = @qg, k_gain = @kg {", NULL,
+     CODED_QKV "  %qn = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
+               "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n"
+               "  %qr" ROPE("%qn") "  %kr" ROPE("%kn") CODED_APPEND("%kr") CODED_END("%qr")},
+    {"qkv_quant_append", 1, "qkv_append %p, %kc, %vc, %ks, %vs, %pos {", NULL,
+     CODED_QKV CODED_APPEND("%k") CODED_END("%q")},
+    {"qkv_quant_append", 1, "%pos, q_gain = @qg, k_gain = @kg {", NULL,
+     CODED_QKV "  %qn = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
+               "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n" CODED_APPEND("%kn")
+                   CODED_END("%qn")},
+    {"qkv_quant_append", 0, NULL, NULL, /* scales of half a head */
+     CODED_QKV "  %k1, %k1s = quantize %k {group = <2G>}\n  %v1, %v1s = quantize %v\n"
+               "  %k2 = kv_append %kc, %k1, %pos\n  %k2s = kv_append %ks, %k1s, %pos\n"
+               "  %y = attention %q, %k2, %vc, %pos, k_scale = %k2s, v_scale = %vs {" HEADS
+               ", scale = 0.5}\n" END},
     {"qkv_rope_append", 0, NULL, "%v has 2 uses",
      QKV "  %qr" ROPE("%q") "  %kr" ROPE(
          "%k") "  %k2 = kv_append %kc, %kr, %pos\n"
