@@ -41,7 +41,7 @@ enum {
     AHEAD = 8 << 10,        /* bytes of weights */
     TURNS = 8,              /* accumulators that hide the latency of a dot product */
     UNIT_BYTES = 256 << 10, /* weights of a unit: they stay in the second cache ... */
-    ROWS_BYTES = 512 << 10, /* ... beside the rows of x */
+    ROWS_BYTES = 2 << 20,   /* ... while packed rows of x come by, from the third if need be */
 };
 
 static int64_t least(int64_t a, int64_t b)

@@ -16,7 +16,7 @@
 #include "compiler/toolchain.h"
 #include "runtime/weights_format.h"
 
-enum { DEFAULT_CHUNK = 128, GPU_CHUNK = 2048 };
+enum { DEFAULT_CHUNK = 256, GPU_CHUNK = 2048 };
 
 static const Span nowhere = {0, 0};
 
