@@ -13,7 +13,7 @@ enum { TILE_ROWS = 16, BLOCK_ROWS = 128, STEP = 64, MMA_COLUMNS = 16 };
 enum { SHARED_BYTES = 232448 }; /* what a block of sm_90 can have */
 enum { VALUES_AT_ONCE = 32 };   /* whose operands are loaded before the first is stored */
 
-static const int widths[] = {64, 128, 256};
+static const int widths[] = {128, 256};
 enum { N_WIDTHS = sizeof widths / sizeof widths[0] };
 
 /* Kernels compiled when the program starts may be for any chip. */

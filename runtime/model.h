@@ -128,7 +128,7 @@ void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg);
 /* A matmul of many tokens with kernels for sm_90a: x [rows, columns] of 16-bit elements, w tiles of
  * 16 rows x 64 bytes. */
 typedef struct SinterGemm {
-    int kernel[3]; /* for tiles of 64, 128 and 256 tokens */
+    int kernel[2]; /* for tiles of 128 and 256 tokens */
     const void *x, *w;
     int rows, columns, x_stride, w_rows, w_bits;
     int shared; /* bytes of dynamic shared memory */
@@ -137,6 +137,10 @@ typedef struct SinterGemm {
 /* arg: places for two tensor maps, then the parameters. 0: these kernels are not in the machine
  * code that was loaded. */
 int sinter_gpu_gemm(SinterGpu *g, const SinterGemm *m, void **arg);
+/* A kernel whose blocks wait for each other, one on every multiprocessor; 0: this GPU cannot. */
+int sinter_gpu_launch_whole(SinterGpu *g, int kernel, int block, int shared, void **arg);
+/* Where such a kernel says that a block waited in vain. */
+uint32_t *sinter_gpu_stalled(SinterGpu *g);
 void sinter_gpu_copy(SinterGpu *g, void *to, const void *from, size_t bytes);
 /* Until all that was enqueued has run. */
 void sinter_gpu_wait(SinterGpu *g);

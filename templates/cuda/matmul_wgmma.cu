@@ -34,7 +34,11 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
                     if (i % 4 >= 2) {
                         continue;
                     }
+                    //% if N * 2 < ROWS
+                    const int64_t n = row_tile / 2 + lane / 4 < N ? row_tile / 2 + lane / 4 : N - 1;
+                    //% else
                     const int64_t n = row_tile / 2 + lane / 4;
+                    //% end
                     const float acc1 = sums[i + 2];
                     //% else
                     const int64_t n = row_tile + i % 4 / 2 * 8 + lane / 4;
@@ -57,15 +61,15 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
                     //% if out_bits == 16
                     const uint32_t pair = transposed(${pair_of}(sums[i], sums[i + 1]));
                     const int64_t t = t0 + i / 4 * 8 + lane / 4;
-                    if (t < rows) {
+                    if (t < rows${N * WAYS < ROWS ? " && n0 + lane % 4 * 2 < N" : ""}) {
                         *(uint32_t *)(${row("out", "t")} + n0 + lane % 4 * 2) = pair;
                     }
                     //% else
                     const int64_t t = t0 + i / 4 * 8 + lane % 4 * 2;
-                    if (t < rows) {
+                    if (t < rows${N * WAYS < ROWS ? " && n0 + lane / 4 < N" : ""}) {
                         (${row("out", "t")})[n0 + lane / 4] = sums[i];
                     }
-                    if (t + 1 < rows) {
+                    if (t + 1 < rows${N * WAYS < ROWS ? " && n0 + lane / 4 < N" : ""}) {
                         (${row("out", "(t + 1)")})[n0 + lane / 4] = sums[i + 1];
                     }
                     //% end

@@ -194,20 +194,12 @@ template <int BATCHES> __device__ inline void warpgroup_wait(void)
 }
 
 //% end
-//% if used("warpgroup_bf16_64")
-${warpgroup_multiply("bf16", false, 64)};
-
-//% end
 //% if used("warpgroup_bf16_128")
 ${warpgroup_multiply("bf16", false, 128)};
 
 //% end
 //% if used("warpgroup_bf16_256")
 ${warpgroup_multiply("bf16", false, 256)};
-
-//% end
-//% if used("warpgroup_bf16_codes_64")
-${warpgroup_multiply("bf16", true, 64)};
 
 //% end
 //% if used("warpgroup_bf16_codes_128")
@@ -218,10 +210,6 @@ ${warpgroup_multiply("bf16", true, 128)};
 ${warpgroup_multiply("bf16", true, 256)};
 
 //% end
-//% if used("warpgroup_f16_64")
-${warpgroup_multiply("f16", false, 64)};
-
-//% end
 //% if used("warpgroup_f16_128")
 ${warpgroup_multiply("f16", false, 128)};
 
@@ -230,15 +218,20 @@ ${warpgroup_multiply("f16", false, 128)};
 ${warpgroup_multiply("f16", false, 256)};
 
 //% end
-//% if used("warpgroup_f16_codes_64")
-${warpgroup_multiply("f16", true, 64)};
-
-//% end
 //% if used("warpgroup_f16_codes_128")
 ${warpgroup_multiply("f16", true, 128)};
 
 //% end
 //% if used("warpgroup_f16_codes_256")
 ${warpgroup_multiply("f16", true, 256)};
+
+//% end
+
+//% if used("copies_to_warpgroup")
+/* What this thread has copied or stored to shared memory may be read by wgmma. */
+__device__ inline void copies_to_warpgroup(void)
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
 
 //% end

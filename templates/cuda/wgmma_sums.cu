@@ -29,22 +29,14 @@ warpgroup_wait<0>();
 enum { GROUP = ${GROUP}, GROUPS = GROUP < BK ? BK / GROUP : 1 };
 const int row0 = row_tile + lane / 4;
 //% end
-const uint32_t begin = step;
-auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
-    const uint32_t stage = (begin + k) % STAGES;
-    //% if W_BITS == 8
-    const uint32_t w_at =
-        ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 1024 + lane % 4 / 2 * 4;
-    //% else
-    const uint32_t w_at = ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 512;
-    //% end
-    //% if scaled
-    float scales[GROUPS][2];
-    //% end
-    //% if has("w_zero")
-    int zeros[GROUPS][2];
-    //% end
-    //% if scaled || has("w_zero")
+//% if scaled
+float scales[GROUPS][2];
+//% end
+//% if has("w_zero")
+int zeros[GROUPS][2];
+//% end
+//% if scaled || has("w_zero")
+auto load_groups = [&](int k) {
 #pragma unroll
     for (int i = 0; i < GROUPS * 2; i++) {
         //% if ROWS % 128 == 0
@@ -60,6 +52,17 @@ auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
         zeros[i / 2][i % 2] = ${zero("r", "g")};
         //% end
     }
+};
+load_groups(0);
+//% end
+const uint32_t begin = step;
+auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
+    const uint32_t stage = (begin + k) % STAGES;
+    //% if W_BITS == 8
+    const uint32_t w_at =
+        ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 1024 + lane % 4 / 2 * 4;
+    //% else
+    const uint32_t w_at = ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 512;
     //% end
     barrier_wait(full + stage * 8, (begin + k) / STAGES & 1);
 #pragma unroll
@@ -90,6 +93,9 @@ auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
             a[i][2 + h] = ${pair_of}(high.x, high.y);
         }
     }
+    //% if scaled || has("w_zero")
+    load_groups(k + 1 < STEPS ? k + 1 : k);
+    //% end
 };
 uint32_t a[2][BK / 16][4];
 convert(0, a[0]);
@@ -104,17 +110,18 @@ for (int k = 0; k < STEPS; k += 2) {
                 ${multiply}(sums, a[odd][i], warpgroup_operand<128>(ring + stage * STAGE + i * 32));
             }
             warpgroup_end();
+            warpgroup_wait<1>();
+            if (k + odd > 0 && lane < CLUSTER) {
+                barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
+            }
+            step++;
             if (k + odd + 1 < STEPS) {
                 convert(k + odd + 1, a[odd ^ 1]);
-            }
-            warpgroup_wait<0>();
-            step++;
-            if (k + odd + 1 < STEPS && lane < CLUSTER) {
-                barrier_arrive(empty + stage * 8, lane);
             }
         }
     }
 }
+warpgroup_wait<0>();
 //% end
 if (lane < CLUSTER) {
     barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
