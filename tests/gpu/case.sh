@@ -1,5 +1,5 @@
 #!/bin/sh
-# One case for tests/gpu/prepare.sh: case.sh small|golden|tales NAME ..., a line of its list. Needs
+# One case for tests/gpu/prepare.sh: case.sh small|golden|tales|device NAME ..., a line of its list. Needs
 # SINTER, ARCH and the folders dir and work in the environment. Exit code 1 when the program for GPUs
 # does not compile.
 set -u
@@ -82,6 +82,18 @@ tales()
         sed 's/.*"bits_per_byte": \([0-9.]*\).*/\1/')
     rm -rf "$work/$name.cpu"
     echo "$bits $weights" >"$dir/$name.eval"
+}
+
+# device NAME OPTIONS
+device()
+{
+    "$SINTER" compile model_specs/tinytales.yaml "$@" --batch 2 --target cuda --arch "$ARCH" \
+        -o "$work/$name" >"$work/$name.log" 2>&1 && sh tests/gpu/device.sh "$work/$name" "$dir/$name.device" || {
+        cat "$work/$name.log"
+        exit 255
+    }
+    sh tests/gpu/libraries.sh "$dir/$name.device" "$dir/lib"
+    rm -rf "${work:?}/$name" "$work/$name.log"
 }
 
 "$kind" "$@"

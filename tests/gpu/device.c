@@ -22,7 +22,7 @@ static Message message;
 
 static int failed(const char *what)
 {
-    printf("FAILED: %s %s\n", what, message.text);
+    fprintf(stderr, "FAILED: %s %s\n", what, message.text);
     return 1;
 }
 
@@ -225,11 +225,12 @@ static int story_round(SinterSequence **q, int rows, float temperature, int top_
         status = in_turn(q, rows, first, t, &b);
     int same = a.n == b.n && memcmp(a.id, b.id, sizeof a.id) == 0 && s[0].seed == t[0].seed &&
                length == sinter_sequence_length(q[0]);
-    printf("%s: story of %d rows, temperature %g top_k %d top_p %g: %d %d %d ...\n",
-           status ? "FAILED"
-           : same ? "ok"
-                  : "FAILED",
-           rows, (double)temperature, top_k, (double)top_p, a.id[0][0], a.id[1][0], a.id[2][0]);
+    fprintf(status || !same ? stderr : stdout,
+            "%s: story of %d rows, temperature %g top_k %d top_p %g: %d %d %d ...\n",
+            status ? "FAILED"
+            : same ? "ok"
+                   : "FAILED",
+            rows, (double)temperature, top_k, (double)top_p, a.id[0][0], a.id[1][0], a.id[2][0]);
     return status || !same;
 }
 
@@ -240,14 +241,15 @@ static int test_story(void)
     const SinterOptions o = {.max_sequences = 2, .random_seed = 5};
     int wrong = 0;
     if (sinter_open(&s, NULL, &o))
-        printf("FAILED: %s\n", sinter_error(s));
+        fprintf(stderr, "FAILED: %s\n", sinter_error(s));
     else if (!(q[0] = sinter_sequence(s)) || !(q[1] = sinter_sequence(s)))
         wrong = 1;
     else
         wrong = story_round(q, 1, 0, 0, 1) + story_round(q, 2, 0, 0, 1) +
                 story_round(q, 1, 1, 0, 1) + story_round(q, 2, 0.8f, 40, 0.95f);
     wrong += sinter_error(s)[0] != 0;
-    printf("%s\n", sinter_error(s));
+    if (wrong)
+        fprintf(stderr, "%s\n", sinter_error(s));
     sinter_close(s);
     return wrong != 0;
 }
@@ -266,7 +268,7 @@ static int test_random(SinterGpu *g)
     for (int i = 0; !error && i < g->model->n_tensors; i++) {
         const SinterTensorInfo *t = &g->model->tensors[i];
         if (memcmp(got + t->offset, w.data + t->offset, t->bytes) != 0 && wrong++ < 5)
-            printf("FAILED: %s (%s, kind %c) differs\n", t->name, t->type, t->fill);
+            fprintf(stderr, "FAILED: %s (%s, kind %c) differs\n", t->name, t->type, t->fill);
     }
     printf("random weights: %d of %d tensors differ\n", wrong, g->model->n_tensors);
     free(got);

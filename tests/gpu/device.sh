@@ -3,10 +3,12 @@
 #
 #   device.sh PROGRAM_DIR OUT
 set -eu
-name=$(basename "$1"/*.cu .cu)
-sources=$(find "$1/runtime" -name '*.c' ! -name main.c)
-# shellcheck disable=SC2086  # a list of files
-(cd "$1" && ${CC:-cc} -std=c11 -O2 -D_GNU_SOURCE -fno-math-errno -w -Iruntime -c "$name.c" -o device_model.o)
+dir=$1 out=$2
+name=$(basename "$dir"/*.cu .cu)
+flags="-std=c11 -O2 -D_GNU_SOURCE -fno-math-errno -I$dir/runtime"
+sources=$(find "$dir/runtime" -name '*.c' ! -name main.c)
+# shellcheck disable=SC2086  # lists of words; the model takes its machine code in from its folder
+(cd "$dir" && ${CC:-cc} -std=c11 -O2 -Iruntime -c "$name.c" -o device_model.o)
 # shellcheck disable=SC2086
-${CC:-cc} -std=c11 -O2 -D_GNU_SOURCE -Wall -Wextra -I"$1/runtime" -o "$2" \
-    "$(dirname "$0")/device.c" "$1/device_model.o" $sources -lpcre2-8 -lutf8proc -lpthread -lm -ldl
+${CC:-cc} $flags -o "$out" "$(dirname "$0")/device.c" "$dir/device_model.o" $sources -lpcre2-8 -lutf8proc \
+    -lpthread -lm -ldl

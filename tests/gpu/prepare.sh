@@ -12,6 +12,7 @@
 #   NAME.ids        ids expected after NAME.prompt
 #   lib             libraries of this machine that programs need and another may lack
 #   NAME.case       TOLERANCE WAYS WEIGHTS IDS LOGITS
+#   NAME.device     device.c with the sources of a program: what the device draws and makes at random
 #   NAME.eval       BITS WEIGHTS: bits per byte that the C target finds in tinytales' held-out text
 #
 # Cases that are there already and not chosen stay. JOBS: how many are made at once, else 1.
@@ -40,6 +41,10 @@ tales tinytales
 tales tinytales-int8 --quant int8+head
 tales tinytales-int4z --quant int4z/32
 tales tinytales-kv8 --quant none+kv8
+device device-bf16 --quant none
+device device-f16-int4z --quant int4z/32 --dtype f16
+device device-f32-int8 --quant int8 --dtype f32
+device device-vocab --set vocab=100003
 END
     for golden in tests/golden/*/tokens.i32; do
         family=$(basename "$(dirname "$golden")")
@@ -62,6 +67,6 @@ random_ids 1000 11
 head -c 400 "$dir/1000.i32" >"$dir/100.i32"
 list | chosen "$@" | xargs -r -P "${JOBS:-1}" -L 1 sh tests/gpu/case.sh
 status=$?
-set -- "$dir"/*.case "$dir"/*.eval
-echo "$# cases, $(du -sm "$dir" | cut -f 1) MB in $dir"
+n=$(find "$dir" -name '*.case' -o -name '*.eval' -o -name '*.device' | wc -l)
+echo "$n cases, $(du -sm "$dir" | cut -f 1) MB in $dir"
 [ $status = 0 ]

@@ -168,6 +168,18 @@ def jobs_of_eval(folder, name):
     return jobs
 
 
+# ---- what the runtime has the device do --------------------------------------------------------
+
+def device(path, what):
+    """Draws, steps that feed themselves and random weights are the host's (device.c)."""
+    return ask([path, what]).splitlines()[0]
+
+
+def jobs_of_device(folder, name):
+    path = os.path.join(folder, name + ".device")
+    return [Job(name, what, device, (path, what)) for what in ("draw", "story", "random")]
+
+
 # ---- compute-sanitizer -------------------------------------------------------------------------
 
 def sanitizer():
@@ -271,7 +283,8 @@ def answer(job):
 def jobs_of_folder(folder, words, long):
     """What takes longest comes first."""
     kinds = [(".case", jobs_of_stress)] if long else [
-        (".eval", jobs_of_sanitizer), (".eval", jobs_of_eval), (".case", jobs_of_case)]
+        (".eval", jobs_of_sanitizer), (".eval", jobs_of_eval), (".case", jobs_of_case),
+        (".device", jobs_of_device)]
     jobs = []
     for ending, find in kinds:
         for file in sorted(os.listdir(folder)):
