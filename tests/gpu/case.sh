@@ -1,7 +1,7 @@
 #!/bin/sh
-# One case for tests/gpu/prepare.sh: case.sh small|golden|tales|device NAME ..., a line of its list. Needs
-# SINTER, ARCH and the folders dir and work in the environment. Exit code 1 when the program for GPUs
-# does not compile.
+# One case for tests/gpu/prepare.sh: case.sh small|golden|tales|device NAME ..., a line of its list.
+# Needs SINTER, ARCH and the folders dir and work in the environment. Exit code 1 when the program
+# for GPUs does not compile.
 set -u
 kind=$1 name=$2
 shift 2

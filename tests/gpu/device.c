@@ -91,7 +91,8 @@ static int compare_draws(const float *x, int vocab, const Place *p, SinterSampli
             int32_t want = sampler_pick(sampler, x + (size_t)r * (size_t)vocab, &s[r]);
             int32_t got = p->ring[i % SINTER_RING * SINTER_MAX_BATCH + r];
             if (want != got && wrong++ < 3)
-                printf(
+                fprintf(
+                    stderr,
                     "FAILED: row %d draw %d: %d, the host %d (temperature %g top_k %d top_p %g)\n",
                     r, i, got, want, (double)was.temperature, was.top_k, (double)was.top_p);
         }
