@@ -224,6 +224,54 @@ static void test_sample_and_facts(void **state)
     sinter_close(s);
 }
 
+/* Ids of a loop, and after how many it is to stop. */
+typedef struct Loop {
+    int32_t id[TOY_CONTEXT][2];
+    int n, stop;
+} Loop;
+
+static int take_ids(void *user, const int32_t *drawn)
+{
+    Loop *l = user;
+    memcpy(l->id[l->n++], drawn, sizeof l->id[0]);
+    return l->n == l->stop;
+}
+
+/* Two sequences that feed on their own ids: those that a step and a draw in turn give. */
+static void test_continue(void **state)
+{
+    (void)state;
+    enum { STEPS = 9 };
+    Sinter *s = open_toy(2, 4);
+    SinterSequence *a[2] = {sinter_sequence(s), sinter_sequence(s)};
+    SinterSequence *b[2] = {sinter_sequence(s), sinter_sequence(s)};
+    SinterSampling p[2] = {{0.9f, 0, 0.95f, 3}, {0, 0, 1, 4}}, r[2] = {p[0], p[1]};
+    int32_t next[2] = {ids[5], ids[6]};
+    Loop loop = {.stop = STEPS};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sinter_feed(a[i], ids, 5), SINTER_OK);
+        assert_int_equal(sinter_feed(b[i], ids, 5), SINTER_OK);
+    }
+    assert_int_equal(engine_continue(a, 2, next, p, STEPS + 3, take_ids, &loop), SINTER_OK);
+    assert_int_equal(loop.n, STEPS);
+    for (int step = 0; step < STEPS; step++) {
+        assert_int_equal(sinter_step(b, next, 2), SINTER_OK);
+        for (int i = 0; i < 2; i++) {
+            next[i] = sinter_sample(b[i], &r[i]);
+            assert_int_equal(loop.id[step][i], next[i]);
+        }
+    }
+    assert_true(p[0].seed == r[0].seed && p[1].seed == r[1].seed);
+    assert_int_equal(sinter_sequence_length(a[0]), 5 + STEPS);
+    loop = (Loop){.stop = -1};
+    assert_int_equal(engine_continue(a, 2, next, p, 2, take_ids, &loop), SINTER_OK);
+    assert_int_equal(loop.n, 2);
+    next[1] = TOY_VOCAB;
+    assert_int_equal(engine_continue(a, 2, next, p, 2, take_ids, &loop), SINTER_BAD_INPUT);
+    assert_non_null(strstr(sinter_error(s), "out of range"));
+    sinter_close(s);
+}
+
 /* Decode steps read the weights once, and the cache up to their positions. */
 static void test_bytes_read(void **state)
 {
@@ -341,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_bad_options),
         cmocka_unit_test(test_random_model),
         cmocka_unit_test(test_sample_and_facts),
+        cmocka_unit_test(test_continue),
         cmocka_unit_test(test_bytes_read),
         cmocka_unit_test(test_eval),
         cmocka_unit_test(test_eval_bits),
