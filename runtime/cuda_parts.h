@@ -56,6 +56,7 @@ struct SinterGpu {
     int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
     int turn;                   /* of stream kernels: every second one fills a multiprocessor */
     CuPointer weights, scratch, logits, control, input;
+    CuPointer chunk_logits; /* 0 until every row's are wanted */
     uint8_t *pinned; /* control as the host writes it */
     size_t control_bytes, input_bytes;
     int rows_max;

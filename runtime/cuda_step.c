@@ -236,16 +236,32 @@ void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, i
         gpu_note(g, g->d.graph_launch(graph->executable, g->stream), "graph");
 }
 
+/* A chunk of which every row's logits are wanted gets room of its own, made for the first one. */
+static SinterStatus place_logits(SinterGpu *g, const SinterEntry *e, SinterRun *run, Message *m)
+{
+    size_t bytes = (size_t)e->rows * (size_t)g->model->vocab * sizeof(float);
+    if (is_decode(g, e) ||
+        (run->logits_wanted != SINTER_LOGITS_ALL && !g->model->every_row))
+        return SINTER_OK;
+    if (!g->chunk_logits)
+        g->chunk_logits = gpu_device_alloc(g, bytes, "logits", m);
+    run->logits = (float *)(uintptr_t)g->chunk_logits;
+    return g->chunk_logits ? SINTER_OK : SINTER_ENVIRONMENT;
+}
+
 SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host, int logit_rows,
                       Message *m)
 {
     SinterRun run = gpu_device_run(g, e, host);
+    if (place_logits(g, e, &run, m))
+        return SINTER_ENVIRONMENT;
     gpu_send_control(g, e, host);
     if (!g->error)
         gpu_run_kernels(g, e, &run, 0);
     size_t bytes = (size_t)logit_rows * (size_t)g->model->vocab * sizeof(float);
     if (!g->error && bytes)
-        gpu_note(g, g->d.to_host(host->logits, g->logits, bytes, g->stream), "logits");
+        gpu_note(g, g->d.to_host(host->logits, (CuPointer)(uintptr_t)run.logits, bytes,
+                                   g->stream), "logits");
     if (!g->error)
         sinter_gpu_wait(g);
     if (!g->error && host->profile)

@@ -108,8 +108,7 @@ static SinterStatus open_gpu(Sinter *s)
     const SinterModel *m = s->model;
     if (!m->gpu)
         return SINTER_OK;
-    size_t rows =
-        (size_t)(m->prefill.rows > decode_rows_max(m) ? m->prefill.rows : decode_rows_max(m));
+    size_t rows = (size_t)decode_rows_max(m);
     size_t bytes = (size_t)m->weights_bytes + m->scratch_bytes +
                    (size_t)s->max_sequences * m->kv_bytes + rows * (size_t)m->vocab * sizeof(float);
     return gpu_open(&s->gpu, m, bytes, &s->error);
@@ -118,8 +117,9 @@ static SinterStatus open_gpu(Sinter *s)
 static SinterStatus make_gpu_buffers(Sinter *s)
 {
     size_t input = s->input ? engine_input_bytes(s) : 0;
-    return s->gpu ? gpu_make_buffers(s->gpu, s->rows_max, s->rows_max, input, &s->error)
-                  : SINTER_OK;
+    return s->gpu
+               ? gpu_make_buffers(s->gpu, s->rows_max, decode_rows_max(s->model), input, &s->error)
+               : SINTER_OK;
 }
 
 static SinterStatus make_buffers(Sinter *s)
