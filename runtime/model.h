@@ -90,7 +90,8 @@ typedef struct SinterSample {
  * left alone. `work`: rows * sample_work bytes, zero at first. */
 typedef void (*SinterSampleFn)(const SinterRun *run, const float *logits, SinterSample *state,
                                int32_t *tokens, int32_t *pos, void *work, int32_t *ring, int rows);
-/* Fills a tensor as weights_random.c does; kind: SinterTensorInfo.fill, 'i' for codes i8, 'e' e4m3. */
+/* Fills a tensor as weights_random.c does; kind: SinterTensorInfo.fill, 'i' for codes i8, 'e' e4m3.
+ */
 typedef void (*SinterRandomFn)(const SinterRun *run, uint8_t *to, uint64_t bytes, int kind,
                                float scale, uint64_t seed, const float *quantile);
 
@@ -104,7 +105,7 @@ typedef struct SinterGpuProgram {
     int least_chip;                  /* of the source: compute capability times ten */
     const char *const *kernels;
     int n_kernels;
-    int input; /* enum SinterInput */
+    int input;             /* enum SinterInput */
     SinterSampleFn sample; /* NULL: the results are no logits */
     size_t sample_work;
     SinterRandomFn random;
