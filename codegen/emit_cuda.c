@@ -222,6 +222,38 @@ static void set_attention(KernelText *k)
     set_octet(k, "octet_v", "floats_v", "v_cache", "value", "v");
 }
 
+/* How a kernel that starts early reads `dim` numbers in a row of x: PER at a time, which are `v`,
+ * from `at` on. */
+static void set_fresh_load(KernelText *k, int64_t dim, const char *v, const char *at)
+{
+    const KernelParam *x = emit_find_param(k, "x");
+    Ctx *ctx = k->emit->ctx;
+    Arena *a = ctx->arena;
+    bool octets = dim % 8 == 0 && x->stride % 8 == 0;
+    const char *from = arena_printf(a, "x + t * %lld + %s", (long long)x->stride, at);
+    tmpl_set_int(&k->env, "PER", octets ? 8 : 1);
+    if (octets) {
+        tmpl_set_string(&k->env, "load_v",
+                        arena_printf(a, "floats_of_%sx8(%s, load_fresh%d(%s));",
+                                     dtype_name(x->stored), v, x->stored == DT_F32 ? 32 : 16,
+                                     from));
+        return;
+    }
+    const char *one = arena_printf(a, "__ldcg(%s)", from);
+    tmpl_set_string(&k->env, "load_v",
+                    arena_printf(a, "%s[0] = %s;", v, emit_as_float(ctx, x->stored, one)));
+}
+
+/* Rows that become codes. */
+static void set_quantize(KernelText *k)
+{
+    int64_t group = k->op->a.group, row = columns_of(emit_find_param(k, "x")->ir);
+    int64_t dim = group > 0 ? group : row;
+    set_fresh_load(k, dim, "v[i]", group > 0 ? "g * DIM + at" : "at");
+    int64_t threads = (dim / (dim % 8 == 0 ? 8 : 1) + 31) / 32 * 32;
+    tmpl_set_int(&k->env, "THREADS", threads > 1024 ? 1024 : threads);
+}
+
 void emit_cuda_variables(KernelText *k)
 {
     const Module *m = k->phase->module;
@@ -238,6 +270,12 @@ void emit_cuda_variables(KernelText *k)
     }
     if (k->op->kind == OP_MATMUL || k->op->kind == OP_MATMUL_QKV) {
         set_matmul(k);
+    }
+    if (k->op->kind == OP_QUANTIZE || k->op->kind == OP_RMSNORM_QUANT) {
+        set_quantize(k);
+    }
+    if (k->op->kind == OP_QKV_APPEND) {
+        set_fresh_load(k, k->op->a.head_dim, "v", "h * HEAD_DIM + d");
     }
     if (k->op->kind == OP_MATMUL_QKV) {
         set_qkv(k);

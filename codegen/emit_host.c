@@ -120,8 +120,7 @@ static bool host_row(const Call *c)
     return call_text(c, "%s + %s * %lld", p->name, call_factor(c, 1), (long long)p->stride);
 }
 
-/* One stored number as a float. */
-static const char *as_float(Ctx *ctx, DType stored, const char *s)
+const char *emit_as_float(Ctx *ctx, DType stored, const char *s)
 {
     switch ((int)stored) {
     case DT_BF16:
@@ -154,7 +153,7 @@ static bool host_get(const Call *c)
     }
     const char *at = arena_printf(c->ctx->arena, "%s[%s * %lld + %s]", p->name, call_factor(c, 1),
                                   (long long)p->stride, call_string(c, 2));
-    return call_text(c, "%s", as_float(c->ctx, p->stored, at));
+    return call_text(c, "%s", emit_as_float(c->ctx, p->stored, at));
 }
 
 static bool host_scalar(const Call *c)
@@ -164,7 +163,7 @@ static bool host_scalar(const Call *c)
         return false;
     }
     const char *element = arena_printf(c->ctx->arena, "%s[%s]", p->name, call_string(c, 1));
-    return call_text(c, "%s", as_float(c->ctx, p->stored, element));
+    return call_text(c, "%s", emit_as_float(c->ctx, p->stored, element));
 }
 
 /* ---- matrices in their stored order ---------------------------------------------------------- */
@@ -213,7 +212,7 @@ static const char *element(Ctx *ctx, const KernelParam *w, const char *row, cons
         return nibble(ctx, w, row, col);
     }
     const char *e = arena_printf(ctx->arena, "%s[%s]", w->name, stored_index(ctx, w->ir, row, col));
-    return w->stored == DT_I8 || w->stored == DT_U8 ? e : as_float(ctx, w->stored, e);
+    return w->stored == DT_I8 || w->stored == DT_U8 ? e : emit_as_float(ctx, w->stored, e);
 }
 
 /* " * scale[...]" of group g (ignored when there is one group). */
@@ -225,7 +224,7 @@ static const char *scale_text(Ctx *ctx, const KernelParam *p, const char *row, c
     const char *group = call_columns(p->ir) == 1 ? "0" : g;
     const char *e =
         arena_printf(ctx->arena, "%s[%s]", p->name, stored_index(ctx, p->ir, row, group));
-    return arena_printf(ctx->arena, " * %s", as_float(ctx, p->stored, e));
+    return arena_printf(ctx->arena, " * %s", emit_as_float(ctx, p->stored, e));
 }
 
 /* "(code - zero)": zero is a parameter, an attribute or nothing. */
@@ -382,12 +381,12 @@ static bool host_to_v(const Call *c)
 
 static bool host_from_k(const Call *c)
 {
-    return call_text(c, "%s", as_float(c->ctx, cache_dtype(c, "k_cache"), call_string(c, 0)));
+    return call_text(c, "%s", emit_as_float(c->ctx, cache_dtype(c, "k_cache"), call_string(c, 0)));
 }
 
 static bool host_from_v(const Call *c)
 {
-    return call_text(c, "%s", as_float(c->ctx, cache_dtype(c, "v_cache"), call_string(c, 0)));
+    return call_text(c, "%s", emit_as_float(c->ctx, cache_dtype(c, "v_cache"), call_string(c, 0)));
 }
 
 /* ---- attention ------------------------------------------------------------------------------- */

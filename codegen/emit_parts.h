@@ -100,6 +100,8 @@ void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int inden
                   const char *tail);
 /* A float literal: 1e-05f. */
 Str emit_f32(Ctx *ctx, double x);
+/* Text of one stored number as a float. */
+const char *emit_as_float(Ctx *ctx, DType stored, const char *s);
 
 /* Declarations of the packed rows of x that the kernel's register block reads, if it does. */
 Str emit_packed_rows(const KernelText *k);

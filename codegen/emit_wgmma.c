@@ -48,7 +48,7 @@ static bool sums_fit(const KernelText *k)
 {
     const KernelParam *w = emit_find_param(k, "w"), *x = emit_find_param(k, "x");
     int64_t columns = columns_of(w->ir), group = k->op->a.group;
-    bool codes = w->stored == DT_I8 || w->stored == DT_U4;
+    bool codes = dtype_is_code(w->stored);
     bool groups =
         group == 0 || group % STEP == 0 || (STEP % group == 0 && group % MMA_COLUMNS == 0);
     return is_16_bits(x->stored) && (codes || w->stored == x->stored) &&
@@ -108,6 +108,8 @@ static void set_variables(KernelText *k, int tokens)
     tmpl_set_int(&k->env, "out_bits", dtype_bits(result_of(k)->stored));
     tmpl_set_bool(&k->env, "both_chips", !only_sm90a(k));
     tmpl_set_bool(&k->env, "has_value", k->expr != NULL);
+    tmpl_set_string(&k->env, "code_floats",
+                    w->stored == DT_E4M3 ? "floats_of_e4m3x2" : "floats_of_i8x2");
     tmpl_set_string(&k->env, "x_word", word);
     tmpl_set_string(&k->env, "pair_of", arena_printf(a, "%s_pair", word));
     tmpl_set_string(&k->env, "multiply",

@@ -143,6 +143,17 @@ __device__ inline float2 floats_of_i8x2(uint32_t four, int half, int zero)
 }
 
 //% end
+//% if used("floats_of_e4m3x2")
+/* Codes 2 * half and 2 * half + 1 of four: sign, exponent and mantissa in the places of f32, times
+ * 2^120. */
+__device__ inline float2 floats_of_e4m3x2(uint32_t four, int half, int)
+{
+    const uint32_t two = four >> 16 * half;
+    return {__uint_as_float((two << 24 & 0x80000000) | (two << 20 & 0x07f00000)) * 0x1p120f,
+            __uint_as_float((two << 16 & 0x80000000) | (two << 12 & 0x07f00000)) * 0x1p120f};
+}
+
+//% end
 //% if used("floats_of_u4x2")
 /* Codes 2 * pair and 2 * pair + 1 of eight, as the low bits of 2^23 + code. */
 __device__ inline float2 floats_of_u4x2(uint32_t eight, int pair, int zero)

@@ -1,14 +1,21 @@
 //# qkv_append.cu - what stands between the q, k, v projection and attention over caches of codes: a
 //# warp to a head of a row. Heads: HEADS of q, KV_HEADS of k, KV_HEADS of v.
-${launch("rows", HEADS + 2 * KV_HEADS, 32)};
+${launch_early("rows", HEADS + 2 * KV_HEADS, 32)};
 void ${name}(${params})
 {
     enum { HEADS = ${HEADS}, KV_HEADS = ${KV_HEADS}, HEAD_DIM = ${HEAD_DIM} };
     __shared__ float head[HEAD_DIM];
     const int64_t t = blockIdx.x, h = blockIdx.y;
     const int lane = threadIdx.x;
-    for (int d = lane; d < HEAD_DIM; d += 32) {
-        head[d] = ${get("x", "t", "h * HEAD_DIM + d")};
+    dependency_wait();
+    dependents_launch();
+    for (int d = lane * ${PER}; d < HEAD_DIM; d += 32 * ${PER}) {
+        float v[${PER}];
+        ${load_v};
+#pragma unroll
+        for (int e = 0; e < ${PER}; e++) {
+            head[d + e] = v[e];
+        }
     }
     __syncwarp();
     //% if has("q_gain") || has("k_gain")

@@ -77,8 +77,8 @@ auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
             //% end
             //% if W_BITS == 8
             const uint32_t line = w_at + row * 64 + (i ^ (row / 2 % 4)) * 16;
-            float2 low = floats_of_i8x2(load_shared(line), lane % 2, zero);
-            float2 high = floats_of_i8x2(load_shared(line + 8), lane % 2, zero);
+            float2 low = ${code_floats}(load_shared(line), lane % 2, zero);
+            float2 high = ${code_floats}(load_shared(line + 8), lane % 2, zero);
             //% else
             const uint32_t line = w_at + row * 32 + (i / 2 ^ (row / 4 % 2)) * 16 + i % 2 * 8;
             const uint2 codes = load_shared2(line);
