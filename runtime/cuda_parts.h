@@ -13,7 +13,8 @@
 #include "cuda.h"
 #include "cuda_driver.h"
 
-/* CUDA_ERROR_OUT_OF_MEMORY; CUDA_ERROR_NOT_FOUND: a kernel that is not in the loaded machine code */
+/* CUDA_ERROR_OUT_OF_MEMORY; CUDA_ERROR_NOT_FOUND: a kernel that is not in the loaded machine code
+ */
 enum { GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500 };
 enum { GPU_MAX_GRAPHS = 2 * SINTER_MAX_BATCH };
 
@@ -52,12 +53,12 @@ struct SinterGpu {
     CuHandle *module; /* [n_modules] kernel i is in module i % n_modules */
     int n_modules;
     CuHandle *kernel;
-    int *shared; /* [kernels] dynamic shared memory that was asked for, plus 1 */
+    int *shared;                /* [kernels] dynamic shared memory that was asked for, plus 1 */
     int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
     int turn;                   /* of stream kernels: every second one fills a multiprocessor */
     CuPointer weights, scratch, logits, control, input;
     CuPointer chunk_logits; /* 0 until every row's are wanted */
-    uint8_t *pinned; /* control as the host writes it */
+    uint8_t *pinned;        /* control as the host writes it */
     size_t control_bytes, input_bytes;
     int rows_max;
     Graph graph[GPU_MAX_GRAPHS];

@@ -153,8 +153,9 @@ void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg)
 
 void sinter_gpu_copy(SinterGpu *g, void *to, const void *from, size_t bytes)
 {
-    gpu_note(g, g->d.on_device((CuPointer)(uintptr_t)to, (CuPointer)(uintptr_t)from, bytes, g->stream),
-         "copy");
+    gpu_note(g,
+             g->d.on_device((CuPointer)(uintptr_t)to, (CuPointer)(uintptr_t)from, bytes, g->stream),
+             "copy");
 }
 
 void sinter_gpu_wait(SinterGpu *g)
@@ -240,8 +241,7 @@ void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, i
 static SinterStatus place_logits(SinterGpu *g, const SinterEntry *e, SinterRun *run, Message *m)
 {
     size_t bytes = (size_t)e->rows * (size_t)g->model->vocab * sizeof(float);
-    if (is_decode(g, e) ||
-        (run->logits_wanted != SINTER_LOGITS_ALL && !g->model->every_row))
+    if (is_decode(g, e) || (run->logits_wanted != SINTER_LOGITS_ALL && !g->model->every_row))
         return SINTER_OK;
     if (!g->chunk_logits)
         g->chunk_logits = gpu_device_alloc(g, bytes, "logits", m);
@@ -260,8 +260,8 @@ SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host,
         gpu_run_kernels(g, e, &run, 0);
     size_t bytes = (size_t)logit_rows * (size_t)g->model->vocab * sizeof(float);
     if (!g->error && bytes)
-        gpu_note(g, g->d.to_host(host->logits, (CuPointer)(uintptr_t)run.logits, bytes,
-                                   g->stream), "logits");
+        gpu_note(g, g->d.to_host(host->logits, (CuPointer)(uintptr_t)run.logits, bytes, g->stream),
+                 "logits");
     if (!g->error)
         sinter_gpu_wait(g);
     if (!g->error && host->profile)
