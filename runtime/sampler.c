@@ -160,8 +160,9 @@ static uint64_t weight_of(double x)
 static uint64_t weigh(Candidate *c, int n, float max, float temperature)
 {
     uint64_t sum = 0;
+    const double inverse = 1 / (double)temperature;
     for (int i = 0; i < n; i++) {
-        c[i].weight = weight_of(((double)c[i].logit - (double)max) / (double)temperature);
+        c[i].weight = weight_of(((double)c[i].logit - (double)max) * inverse);
         sum += c[i].weight;
     }
     return sum;

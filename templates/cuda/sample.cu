@@ -39,8 +39,8 @@ struct SampleCut {
 struct SampleRow {
     const float *logits;
     SampleWork *work;
-    int first, end; /* ids of this block */
-    double max, temperature;
+    int first, end;      /* ids of this block */
+    double max, inverse; /* of the temperature */
 };
 
 /* Larger logits have larger keys; 0 is not a number. */
@@ -79,10 +79,8 @@ __device__ inline Weight sample_weight(const SampleRow &row, uint32_t key)
                                1.0 / 2,
                                1.0,
                                1.0};
-    const double x = ((double)sample_logit(key) - row.max) / row.temperature;
-    if (key == 0 || x < -32) {
-        return 0;
-    }
+    const double scaled = ((double)sample_logit(key) - row.max) * row.inverse;
+    const double x = fmax(scaled, -33.0); /* no branches: the terms of several ids interleave */
     const double n = floor(__dadd_rn(__dmul_rn(x, 1.4426950408889634), 0.5));
     const double r = __dadd_rn(x, -__dmul_rn(n, 0.69314718055994531));
     double sum = factor[0];
@@ -90,7 +88,8 @@ __device__ inline Weight sample_weight(const SampleRow &row, uint32_t key)
     for (int i = 1; i < 13; i++) {
         sum = __dadd_rn(__dmul_rn(sum, r), factor[i]);
     }
-    return (Weight)(sum * 4503599627370496.0) >> (8 - (int)n);
+    const Weight weight = (Weight)(sum * 4503599627370496.0) >> (8 - (int)n);
+    return key > 0 && x >= -32 ? weight : 0;
 }
 
 /* The next number of the row's sequence, [0, 1): runtime/random.h. */
@@ -103,27 +102,25 @@ __device__ inline double sample_unit(uint64_t state)
     return (double)(x >> 11) * 1.1102230246251565e-16;
 }
 
-/* This block has said what it has to say; true in all threads of the row's last one. */
-__device__ inline bool row_arrive(SampleWork *work, Weight *all)
+/* This block has said what it has to say: how many blocks ever have, this one counted. */
+__device__ inline Weight row_arrive(SampleWork *work)
 {
     __shared__ Weight number;
     __syncthreads();
     if (threadIdx.x == 0) {
         __threadfence();
-        number = atomicAdd(&work->arrived, 1);
-        __threadfence();
+        number = atomicAdd(&work->arrived, 1) + 1;
     }
     __syncthreads();
-    *all = (number / SAMPLE_BLOCKS + 1) * SAMPLE_BLOCKS;
-    return number % SAMPLE_BLOCKS == SAMPLE_BLOCKS - 1;
+    return number;
 }
 
 /* Until the row's blocks are all here. They are few enough to run at once; should one be missing
  * for seconds, the program ends with an error. */
 __device__ inline void row_barrier(SampleWork *work)
 {
-    Weight all;
-    row_arrive(work, &all);
+    const Weight number = row_arrive(work);
+    const Weight all = (number + SAMPLE_BLOCKS - 1) / SAMPLE_BLOCKS * SAMPLE_BLOCKS;
     if (threadIdx.x == 0) {
         const long long start = clock64();
         while (*(volatile Weight *)&work->arrived < all) {
@@ -160,7 +157,7 @@ __device__ inline Weight sum_before(Weight x, Weight *total)
     return before + sum - x;
 }
 
-/* The largest of a block's or a row's values "key, complement of the id". */
+/* The largest of a block's values "key, complement of the id". */
 __device__ inline Weight largest_of_block(Weight x)
 {
     __shared__ Weight part[SAMPLE_THREADS / 32];
@@ -209,6 +206,28 @@ __device__ inline void add_sums_to_bins(uint32_t (*bin)[3], bool active, int dig
     }
 }
 
+/* bin[i]: the sum of x over the threads from i on, of the first SAMPLE_BINS. */
+__device__ inline void sum_behind(Weight *bin, Weight x)
+{
+    __shared__ Weight part[SAMPLE_BINS / 32];
+    const int i = threadIdx.x, lane = i % 32, warp = i / 32;
+    for (int step = 1; step < 32; step *= 2) {
+        const Weight other = __shfl_down_sync(0xffffffff, x, step);
+        x += lane + step < 32 ? other : 0;
+    }
+    if (i < SAMPLE_BINS && lane == 0) {
+        part[warp] = x;
+    }
+    __syncthreads();
+    for (int w = warp + 1; w < SAMPLE_BINS / 32; w++) {
+        x += part[w];
+    }
+    if (i < SAMPLE_BINS) {
+        bin[i] = x;
+    }
+    __syncthreads();
+}
+
 /* Sums over the block's slice by the digit at `shift`, of the keys within `cut` that begin like
  * `prefix`. */
 __device__ inline void count_slice(const SampleRow &row, Weight *bin, bool counted, int shift,
@@ -244,25 +263,14 @@ __device__ inline void fill_bins(const SampleRow &row, Weight *bin, int pass, bo
     const int i = threadIdx.x;
     count_slice(row, row.work->bin[pass][blockIdx.x], counted, shift, higher, prefix, cut);
     row_barrier(row.work);
-    if (i < SAMPLE_BINS) {
-        Weight sum = 0;
-        for (int b = 0; b < SAMPLE_BLOCKS; b++) {
-            sum += __ldcg(&row.work->bin[pass][b][i]);
-        }
-        if (cut.ties > 0 && (cut.key & higher) == prefix && (int)(cut.key >> shift & 255) == i) {
-            sum += cut.ties * sample_weight(row, cut.key);
-        }
-        bin[i] = sum;
+    Weight sum = 0;
+    for (int b = 0; i < SAMPLE_BINS && b < SAMPLE_BLOCKS; b++) {
+        sum += __ldcg(&row.work->bin[pass][b][i]);
     }
-    for (int step = 1; step < SAMPLE_BINS; step *= 2) {
-        __syncthreads();
-        const Weight more = i + step < SAMPLE_BINS ? bin[i + step] : 0;
-        __syncthreads();
-        if (i < SAMPLE_BINS) {
-            bin[i] += more;
-        }
+    if (cut.ties > 0 && (cut.key & higher) == prefix && (int)(cut.key >> shift & 255) == i) {
+        sum += cut.ties * sample_weight(row, cut.key);
     }
-    __syncthreads();
+    sum_behind(bin, sum);
 }
 
 /* The largest digit from which on the bins come to `want`. */
@@ -301,16 +309,23 @@ __device__ inline SampleCut select_largest(const SampleRow &row, int pass, bool 
     return {prefix, (want + each - 1) / each};
 }
 
-/* The weights of `n` ids from `id` on, and how many of them are tied at the cut. */
-__device__ inline Weight weigh(const SampleRow &row, int id, int n, SampleCut cut, Weight *tied)
+/* The ids of one thread, side by side. */
+struct SampleChunk {
+    int first;
+    Weight above, tied; /* weights of those above the cut; how many are tied at it */
+};
+
+__device__ inline SampleChunk weigh_chunk(const SampleRow &row, SampleCut cut)
 {
-    Weight sum = 0;
-    for (int i = 0; i < n; i++) {
-        const uint32_t key = key_at(row, id + i);
-        sum += key > cut.key ? sample_weight(row, key) : 0;
-        *tied += key == cut.key && cut.ties > 0;
+    SampleChunk c = {row.first + (int)threadIdx.x * SAMPLE_CHUNK, 0, 0};
+#pragma unroll
+    for (int i = 0; i < SAMPLE_CHUNK; i++) {
+        const uint32_t key = key_at(row, c.first + i);
+        const Weight weight = sample_weight(row, key);
+        c.above += key > cut.key ? weight : 0;
+        c.tied += key == cut.key && cut.ties > 0;
     }
-    return sum;
+    return c;
 }
 
 /* Of `tied` ids behind `before` others, those that are kept. */
@@ -322,19 +337,19 @@ __device__ inline Weight kept(SampleCut cut, Weight before, Weight tied)
 
 /* The thread that finds the id at `at` among the kept ones, by id, returns it, the others -1.
  * `tied`: ids tied at the cut in the blocks before. */
-__device__ inline int find_id(const SampleRow &row, SampleCut cut, Weight at, Weight tied)
+__device__ inline int find_id(const SampleRow &row, SampleCut cut, SampleChunk c, Weight at,
+                              Weight tied)
 {
-    const int first = row.first + threadIdx.x * SAMPLE_CHUNK;
     const Weight equal = sample_weight(row, cut.key);
-    Weight mine = 0, all;
-    const Weight sum = weigh(row, first, SAMPLE_CHUNK, cut, &mine);
-    tied += sum_before(mine, &all);
-    const Weight part = sum + kept(cut, tied, mine) * equal, before = sum_before(part, &all);
+    Weight all;
+    tied += sum_before(c.tied, &all);
+    const Weight part = c.above + kept(cut, tied, c.tied) * equal;
+    const Weight before = sum_before(part, &all);
     if (at < before || at - before >= part) {
         return -1;
     }
     at -= before;
-    for (int id = first;; id++) {
+    for (int id = c.first;; id++) {
         const uint32_t key = key_at(row, id);
         const bool tie = key == cut.key && cut.ties > 0;
         const Weight weight = key > cut.key                   ? sample_weight(row, key)
@@ -351,10 +366,10 @@ __device__ inline int find_id(const SampleRow &row, SampleCut cut, Weight at, We
 /* The id at `unit` of the way through the kept ones; -1 in all threads but one. */
 __device__ inline int draw_id(const SampleRow &row, SampleCut cut, double unit)
 {
-    Weight mine = 0, tied, above, ties_before = 0, before = 0, all = 0, here = 0;
-    const Weight sum = weigh(row, row.first + threadIdx.x * SAMPLE_CHUNK, SAMPLE_CHUNK, cut, &mine);
-    sum_before(sum, &above);
-    sum_before(mine, &tied);
+    Weight tied, above, ties_before = 0, before = 0, all = 0, here = 0;
+    const SampleChunk chunk = weigh_chunk(row, cut);
+    sum_before(chunk.above, &above);
+    sum_before(chunk.tied, &tied);
     if (threadIdx.x == 0) {
         row.work->above[blockIdx.x] = above;
         row.work->tied[blockIdx.x] = tied;
@@ -375,11 +390,12 @@ __device__ inline int draw_id(const SampleRow &row, SampleCut cut, double unit)
     }
     Weight at = (Weight)(unit * (double)all);
     at = at < all ? at : all - 1;
-    return at >= before && at - before < here ? find_id(row, cut, at - before, ties_before) : -1;
+    return at >= before && at - before < here ? find_id(row, cut, chunk, at - before, ties_before)
+                                              : -1;
 }
 
-/* The largest logit of the row, the first of equals, once the last block is here: "key, complement
- * of the id". */
+/* The largest logit of the row, the first of equals, when all blocks have said theirs: "key,
+ * complement of the id"; 0: none is a number. */
 __device__ inline Weight best_of_row(const SampleWork *work)
 {
     Weight best = 0;
@@ -388,6 +404,47 @@ __device__ inline Weight best_of_row(const SampleWork *work)
         best = x > best ? x : best;
     }
     return best;
+}
+
+__device__ inline Weight best_of_slice(const SampleRow &row)
+{
+    Weight best = 0;
+    for (int id = row.first + threadIdx.x; id < row.end; id += SAMPLE_THREADS) {
+        const Weight key = key_at(row, id), x = key << 32 | (uint32_t)~id;
+        best = key > 0 && x > best ? x : best;
+    }
+    return largest_of_block(best);
+}
+
+/* True in the one thread of the row that has the id. The likeliest needs no barrier: the last block
+ * to come knows it. */
+__device__ inline bool next_id(SampleRow row, const SinterSample &sample, int32_t *id)
+{
+    const bool greedy = !(sample.temperature > 0) || sample.top_k == 1;
+    bool mine = threadIdx.x == 0;
+    if (greedy) {
+        mine = row_arrive(row.work) % SAMPLE_BLOCKS == 0 && mine;
+        __threadfence();
+    } else {
+        row_barrier(row.work);
+    }
+    const Weight best = greedy && !mine ? 0 : best_of_row(row.work);
+    const uint32_t key = (uint32_t)(best >> 32);
+    *id = best > 0 ? (int32_t) ~(uint32_t)best : -1;
+    if (greedy || best == 0 || key == sample_key(__uint_as_float(0x7f800000))) { /* infinity */
+        return mine && (greedy || blockIdx.x == 0);
+    }
+    SampleCut cut = {0, 0};
+    row.max = sample_logit(key);
+    row.inverse = 1 / (double)sample.temperature;
+    if (sample.top_k > 0) {
+        cut = select_largest(row, 0, true, sample.top_k, 0, cut);
+    }
+    if (sample.top_p < 1) {
+        cut = select_largest(row, 4, false, 0, sample.top_p > 0 ? sample.top_p : 0, cut);
+    }
+    *id = draw_id(row, cut, sample_unit(sample.seed));
+    return *id >= 0;
 }
 
 ${launch("16", "rows", 1024)};
@@ -402,45 +459,15 @@ void ${name}(${params})
     if (pos[r] < 0) {
         return;
     }
-    Weight best = 0, all;
-    for (int id = row.first + threadIdx.x; id < row.end; id += SAMPLE_THREADS) {
-        const Weight key = key_at(row, id), x = key << 32 | (uint32_t)~id;
-        best = key > 0 && x > best ? x : best;
-    }
-    best = largest_of_block(best);
+    const Weight best = best_of_slice(row);
     if (threadIdx.x == 0) {
         row.work->best[blockIdx.x] = best;
     }
-    int32_t found = -1;
-    bool mine = false;
-    if (!(sample.temperature > 0) || sample.top_k == 1) {
-        mine = row_arrive(row.work, &all) && threadIdx.x == 0;
-        best = mine ? best_of_row(row.work) : 0;
-        found = best > 0 ? (int32_t) ~(uint32_t)best : -1;
-    } else {
-        row_barrier(row.work);
-        best = best_of_row(row.work);
-        row.max = sample_logit((uint32_t)(best >> 32));
-        row.temperature = sample.temperature;
-        if (best == 0 || best >> 32 == sample_key(__uint_as_float(0x7f800000))) {
-            mine = blockIdx.x == 0 && threadIdx.x == 0;
-            found = best > 0 ? (int32_t) ~(uint32_t)best : -1;
-        } else {
-            SampleCut cut = {0, 0};
-            if (sample.top_k > 0) {
-                cut = select_largest(row, 0, true, sample.top_k, 0, cut);
-            }
-            if (sample.top_p < 1) {
-                cut = select_largest(row, 4, false, 0, sample.top_p > 0 ? sample.top_p : 0, cut);
-            }
-            found = draw_id(row, cut, sample_unit(sample.seed));
-            mine = found >= 0;
-        }
-    }
-    if (mine) {
-        tokens[r] = found;
+    int32_t id;
+    if (next_id(row, sample, &id)) {
+        tokens[r] = id;
         pos[r]++;
-        ring[sample.count % ${RING} * ${BATCH} + r] = found;
+        ring[sample.count % ${RING} * ${BATCH} + r] = id;
         state[r].seed = sample.seed + 0x9e3779b97f4a7c15;
         state[r].count = sample.count + 1;
     }
