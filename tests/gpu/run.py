@@ -299,7 +299,7 @@ def main():
     long = words[0] == "--long"
     words = words[1:] if long else words
     jobs, wrong = jobs_of_folder(words[0], words[1:], long), []
-    with multiprocessing.Pool(min(8, os.cpu_count() or 1)) as pool:
+    with multiprocessing.Pool(min(16, os.cpu_count() or 1)) as pool:
         for n, (job, verdict, text) in enumerate(pool.imap_unordered(answer, jobs)):
             line = "%-18s %-28s %s" % (job.name, job.what, text)
             print("%3d/%d %-5s %s" % (n + 1, len(jobs), verdict, line), flush=True)
