@@ -1,17 +1,34 @@
-//# rmsnorm.cu - out = x / sqrt(mean(x^2) + eps) * gain, over rows or groups of DIM columns.
+//# rmsnorm.cu - out = x / sqrt(mean(x^2) + eps) * gain, over rows or groups of DIM columns, which
+//# stay in registers between their sum and their scaling.
 ${launch("rows", GROUPS, 256)};
 void ${name}(${params})
 {
-    enum { DIM = ${DIM} };
+    enum { DIM = ${DIM}, TURNS = (DIM + 255) / 256 };
     const int64_t t = blockIdx.x, first = blockIdx.y * (int64_t)DIM;
-    float sum = 0;
-    for (int k = threadIdx.x; k < DIM; k += 256) {
-        const float x_k = ${get("x", "t", "first + k")};
-        sum += x_k * x_k;
+    float held[TURNS], sum = 0;
+#pragma unroll
+    for (int i = 0; i < TURNS; i++) {
+        const int k = i * 256 + threadIdx.x;
+        //% if DIM % 256 == 0
+        held[i] = ${get("x", "t", "first + k")};
+        //% else
+        held[i] = k < DIM ? ${get("x", "t", "first + k")} : 0;
+        //% end
+    }
+#pragma unroll
+    for (int i = 0; i < TURNS; i++) {
+        sum += held[i] * held[i];
     }
     const float r = rsqrtf(block_sum(sum) / DIM + ${eps});
-    for (int k = threadIdx.x; k < DIM; k += 256) {
-        float y = ${get("x", "t", "first + k")} * r;
+#pragma unroll
+    for (int i = 0; i < TURNS; i++) {
+        const int k = i * 256 + threadIdx.x;
+        //% if DIM % 256 != 0
+        if (k >= DIM) {
+            break;
+        }
+        //% end
+        float y = held[i] * r;
         //% if has("gain")
         y *= ${scalar("gain", "k")};
         //% end
