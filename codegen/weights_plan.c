@@ -293,7 +293,7 @@ static void collect_module(Collect *c, const Module *m)
 
 /* ---- layout ---------------------------------------------------------------------------------- */
 
-static uint64_t align64(uint64_t x)
+static uint64_t align_up(uint64_t x)
 {
     return (x + WEIGHTS_ALIGN - 1) / WEIGHTS_ALIGN * WEIGHTS_ALIGN;
 }
@@ -307,7 +307,7 @@ static uint64_t place_slot(WeightsPlan *p, int step, int slot, uint64_t at)
         if (t->step == step && t->slot == slot) {
             t->offset = at;
             t->in_block = at - base;
-            at = align64(at + t->bytes);
+            at = align_up(at + t->bytes);
         }
     }
     return at;
@@ -374,7 +374,7 @@ WeightsPlan *weights_plan(Ctx *ctx, Module *const *modules, int n_modules)
         p->n_entries += p->tensors.data[i].count;
     }
     p->data_offset =
-        align64(sizeof(WeightsHeader) + ((uint64_t)p->n_entries + 1) * sizeof(WeightsEntry));
+        align_up(sizeof(WeightsHeader) + ((uint64_t)p->n_entries + 1) * sizeof(WeightsEntry));
     uint64_t at = p->data_offset;
     for (size_t s = 0; s < modules[0]->steps.n; s++) {
         at = place_step(ctx, p, &modules[0]->steps.data[s], (int)s, at);

@@ -1,6 +1,6 @@
 /* weights_format.h - the layout of an x.weights file, shared by `sinter pack` and the runtime.
  *
- *   [WeightsHeader][WeightsEntry x n_tensors]  ...64-byte aligned tensor data, in reading order...
+ *   [WeightsHeader][WeightsEntry x n_tensors]  ...256-byte aligned tensor data, in reading order...
  *
  * Little-endian. Every tensor has an XXH3-64 checksum, the header and table have one of their own
  * (computed with header_checksum = 0). layout_hash is a hash of all names, types, layouts and
@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define WEIGHTS_MAGIC "SINTERW1"
-enum { WEIGHTS_ALIGN = 64, WEIGHTS_NAME = 64 };
+enum { WEIGHTS_ALIGN = 256, WEIGHTS_NAME = 64 };
 
 typedef struct WeightsHeader {
     char magic[8];

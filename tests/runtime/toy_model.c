@@ -9,9 +9,9 @@
 #include "runtime/weights.h"
 
 enum {
-    TOY_OFFSET = 640,
+    TOY_OFFSET = 768,
     TOY_BYTES = TOY_VOCAB * TOY_DIM * 4,
-    GAIN_OFFSET = TOY_OFFSET + TOY_BYTES
+    GAIN_OFFSET = (TOY_OFFSET + TOY_BYTES + 255) / 256 * 256
 };
 enum { GAIN_BYTES = 20, TOY_END = GAIN_OFFSET + GAIN_BYTES };
 
@@ -184,7 +184,7 @@ static void put_header(uint8_t *file, size_t bytes, uint32_t n_tensors)
 
 uint8_t *toy_weights(const void *tokenizer, size_t tokenizer_bytes, size_t *n)
 {
-    size_t blob_at = ((size_t)TOY_END + 63) / 64 * 64;
+    size_t blob_at = ((size_t)TOY_END + 255) / 256 * 256;
     *n = tokenizer ? blob_at + tokenizer_bytes : TOY_END;
     uint8_t *file = calloc(*n, 1);
     if (!file)

@@ -121,12 +121,12 @@ static void test_hostile_table(void **state)
         uint64_t offset, bytes;
         const char *words;
     } cases[] = {
-        {UINT64_MAX - 63, 64, "the file ends at"},
-        {640, UINT64_MAX, "the file ends at"},
+        {UINT64_MAX - 255, 256, "the file ends at"},
+        {768, UINT64_MAX, "the file ends at"},
         {0, 64, "overlaps"},
-        {641, 64, "not aligned"},
-        {704, TOY_BYTES, "expects embedding"},
-        {640, 64, "expects embedding"},
+        {769, 64, "not aligned"},
+        {1024, TOY_BYTES, "expects embedding"},
+        {768, 64, "expects embedding"},
     };
     Fixture *f = *state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
