@@ -69,6 +69,12 @@ static void put_call(const KernelText *k, FuncText *f)
     if (k->kernel->barrier_after && !gpu) {
         buf_puts(&f->calls, "    sinter_barrier(run->barrier, thread);\n");
     }
+    if (k->kernel->barrier_unless > 0 && !gpu) {
+        buf_printf(&f->calls,
+                   "    if (%lld %% run->threads != 0) {\n"
+                   "        sinter_barrier(run->barrier, thread);\n    }\n",
+                   (long long)k->kernel->barrier_unless);
+    }
     buf_printf(&f->calls, "    lap(run, thread, %d%s);\n", k->kernel->info, gpu ? "" : ", &clock");
 }
 

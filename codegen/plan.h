@@ -47,8 +47,10 @@ typedef struct PlanBuffer {
     int first, last; /* kernels between which it holds data */
 } PlanBuffer;
 
-/* How threads share a buffer: each unit of `unit` columns (or rows) belongs to one thread. */
-typedef enum SplitKind { SPLIT_NONE, SPLIT_ROWS, SPLIT_COLS } SplitKind;
+/* How threads share a buffer: each unit of `unit` columns (or rows) belongs to one thread. HEADS:
+ * what belongs to a key/value head does, where their number, `units`, is a multiple of the threads.
+ */
+typedef enum SplitKind { SPLIT_NONE, SPLIT_ROWS, SPLIT_COLS, SPLIT_HEADS } SplitKind;
 typedef struct SplitBy {
     SplitKind kind;
     int64_t unit, units;
@@ -78,6 +80,7 @@ typedef struct Kernel {
     SplitBy split;
     bool each_thread; /* not shared out: each thread does all of it for itself */
     bool barrier_after;
+    int64_t barrier_unless;  /* a barrier, but where this is a multiple of the threads; 0: none */
     Cost cost;               /* one call */
     double kv_bytes_per_pos; /* cache bytes read for each position, one call */
     int info;                /* index into the model's kernel table */

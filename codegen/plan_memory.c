@@ -6,10 +6,12 @@
  * Barriers: walking the kernels in order, `since` collects what has been read and written since the
  * last barrier. A kernel that touches bytes which another thread wrote, or writes bytes which
  * another thread may still read, needs a barrier before it. Equal splits of the same buffer are
- * safe: each thread meets its own bytes. */
+ * safe: each thread meets its own bytes; a split by heads only for some numbers of threads, so that
+ * the barrier is asked for at run time. */
 #include <string.h>
 
 #include "codegen/plan_parts.h"
+#include "ir/slots.h"
 
 enum { ALIGN_BYTES = 64 };
 
@@ -75,22 +77,31 @@ static bool same_split(const Access *a, const Access *b)
            a->column == b->column && a->stride == b->stride;
 }
 
-static bool conflict(const Access *a, const Access *b)
+static bool overlap(const Access *a, const Access *b)
 {
-    return a->space == b->space && (a->write || b->write) && a->lo < b->hi && b->lo < a->hi &&
-           !same_split(a, b);
+    return a->space == b->space && (a->write || b->write) && a->lo < b->hi && b->lo < a->hi;
 }
 
-static bool any_conflict(const Accesses *since, const Accesses *next)
+/* What a kernel's accesses and those since the last barrier ask for. */
+typedef struct Conflict {
+    bool always;
+    int64_t unless; /* SplitBy.units: none where that is a multiple of the threads */
+} Conflict;
+
+static Conflict conflict_of(const Accesses *since, const Accesses *next)
 {
+    Conflict c = {0};
     for (size_t i = 0; i < since->n; i++) {
         for (size_t j = 0; j < next->n; j++) {
-            if (conflict(&since->data[i], &next->data[j])) {
-                return true;
+            const Access *a = &since->data[i], *b = &next->data[j];
+            if (overlap(a, b) && !same_split(a, b)) {
+                c.always = true;
+            } else if (overlap(a, b) && a->split.kind == SPLIT_HEADS) {
+                c.unless = a->split.units;
             }
         }
     }
-    return false;
+    return c;
 }
 
 static void add_access(Ctx *ctx, Accesses *list, const PlanFunc *pf, const Place *p, bool write,
@@ -107,7 +118,7 @@ static void add_access(Ctx *ctx, Accesses *list, const PlanFunc *pf, const Place
     } else if (p->kind == PLACE_CACHE) {
         a.space = 1 + p->index;
         a.hi = 1;
-        a.split = (SplitBy){0};
+        a.split = split.kind == SPLIT_HEADS ? split : (SplitBy){0};
     } else {
         return;
     }
@@ -124,7 +135,8 @@ static SplitBy operand_split(const Func *f, const Kernel *k, const Op *op, int i
 {
     bool element = (op_flags(op->kind) & OPF_ELEMENT) != 0;
     bool leaf = element || (op->kind == OP_MATMUL && i >= op_slots(op->kind));
-    if (k->split.kind == SPLIT_ROWS) {
+    bool own_heads = op->kind == OP_ATTENTION && k->split.kind == SPLIT_HEADS;
+    if (k->split.kind == SPLIT_ROWS || (own_heads && i <= ATTN_V)) {
         return k->split;
     }
     if (leaf && same_dims(f->value[op->in[i]].type, f->value[op->out[0]].type)) {
@@ -183,9 +195,12 @@ void plan_place_barriers(Ctx *ctx, PlanFunc *pf, bool ends_synced)
     for (size_t i = 0; i < pf->kernels.n; i++) {
         Kernel *k = &pf->kernels.data[i];
         Accesses mine = accesses_of(ctx, pf, k);
-        if (any_conflict(&since, &mine)) {
+        Conflict c = conflict_of(&since, &mine);
+        if (c.always) {
             pf->kernels.data[i - 1].barrier_after = true;
             since.n = 0;
+        } else if (c.unless > 0) {
+            pf->kernels.data[i - 1].barrier_unless = c.unless;
         }
         for (size_t j = 0; j < mine.n; j++) {
             vec_push(ctx->arena, &since, mine.data[j]);

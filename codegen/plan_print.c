@@ -44,6 +44,10 @@ static void print_kernel(Buf *b, const PlanFunc *pf, const Kernel *k)
         buf_putc(b, '\n');
     }
     buf_puts(b, k->barrier_after ? "    barrier\n" : "");
+    if (k->barrier_unless > 0) {
+        buf_printf(b, "    barrier unless %lld is a multiple of the threads\n",
+                   (long long)k->barrier_unless);
+    }
 }
 
 static void print_phase(Buf *b, const PlanPhase *phase)

@@ -139,6 +139,13 @@ static void configure_matmul(const Choice *c, Kernel *k)
     k->split = (SplitBy){SPLIT_COLS, lanes * cfg->tiles / cfg->ways, cfg->units};
 }
 
+/* In decode a thread that makes the keys of some heads also attends to them. */
+static SplitBy split_by_heads(const Choice *c)
+{
+    bool decode = c->module->phase == PHASE_DECODE;
+    return decode ? (SplitBy){SPLIT_HEADS, 1, c->op->a.kv_heads} : (SplitBy){SPLIT_NONE, 0, 0};
+}
+
 /* Tiles of one head; a thread computes a head's tiles whole, so a tile across two heads twice. */
 static void configure_qkv(const Choice *c, Kernel *k)
 {
@@ -151,7 +158,7 @@ static void configure_qkv(const Choice *c, Kernel *k)
         k->config.calls = 1;
     }
     k->config.units = a->heads + 2 * a->kv_heads;
-    k->split = (SplitBy){SPLIT_NONE, 0, 0};
+    k->split = split_by_heads(c);
 }
 
 /* ---- elementwise: blocks of columns ---------------------------------------------------------- */
@@ -188,6 +195,8 @@ static void configure(const Choice *c, Kernel *k)
         break;
     case OP_QKV_APPEND:
     case OP_ATTENTION:
+        k->split = split_by_heads(c);
+        break;
     case OP_ATTN_SCORES:
     case OP_ATTN_MIX:
     case OP_SOFTMAX:

@@ -1,5 +1,6 @@
 //# matmul_qkv.c - the merged q, k, v projection; a thread takes whole heads, so that norm, RoPE and
-//# the append to the caches happen while the head is in a local array. Heads: HEADS of q, KV_HEADS
+//# the append to the caches happen while the head is in a local array. Those heads that attention
+//# gives to the same thread, where it can be so: then no barrier is needed between the two. Heads: HEADS of q, KV_HEADS
 //# of k, KV_HEADS of v.
 static void ${name}(${params})
 {
@@ -15,7 +16,8 @@ static void ${name}(${params})
         //% if packs
         ${pack("b0", "b_end - b0")};
         //% end
-        for (int64_t unit = slice.begin; unit < slice.end; unit++) {
+        for (int64_t share = slice.begin; share < slice.end; share++) {
+            const int64_t unit = head_of_share(share, HEADS, KV_HEADS, thread, threads);
             const int64_t first = unit * HEAD_DIM;
             //% if straddles
             const int64_t tile = first / LANES, skip = first % LANES;

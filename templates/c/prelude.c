@@ -881,6 +881,22 @@ static void transpose(float *to, int64_t to_row, const float *from, int64_t from
 }
 
 //% end
+//% if used("head_of_share")
+/* The head that stands at `i` of all threads' shares: of q, then k, then v. Where key/value heads
+ * divide evenly among threads a share has the k, the v and the q of some of them. */
+static inline int64_t head_of_share(int64_t i, int heads, int kv_heads, int thread, int threads)
+{
+    if (kv_heads % threads != 0) {
+        return i;
+    }
+    const int64_t own = kv_heads / threads, first = thread * own, group = heads / kv_heads;
+    const int64_t at = i - first * (group + 2);
+    return at < own * group         ? first * group + at
+           : at < own * (group + 1) ? heads + first + at - own * group
+                                    : heads + kv_heads + first + at - own * (group + 1);
+}
+
+//% end
 //% if used("rotate_half")
 /* RoPE of one head: pairs (i, i + n / 2); angles: n / 2 cosines, then as many sines. */
 static inline void rotate_half(float *x, const float *angles, int n)
