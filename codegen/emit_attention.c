@@ -21,9 +21,12 @@ static DType stored(const KernelText *k, const char *param)
 static void set_cache(KernelText *k, const char *suffix, const char *param, const char *raw)
 {
     Arena *a = k->emit->ctx->arena;
-    bool codes = stored(k, param) == DT_I8;
-    const char *pairs =
-        codes ? arena_printf(a, "bf16_of_i8x8(%s.x, %s.y, exponent)", raw, raw) : raw;
+    DType t = stored(k, param);
+    bool codes = dtype_is_code(t);
+    const char *pairs = t == DT_I8 ? arena_printf(a, "bf16_of_i8x8(%s.x, %s.y, exponent)", raw, raw)
+                        : t == DT_E4M3
+                            ? arena_printf(a, "bf16_from_e4m3x8(%s.x, %s.y, exponent)", raw, raw)
+                            : raw;
     tmpl_set_bool(&k->env, arena_printf(a, "%s_codes", suffix), codes);
     tmpl_set_string(&k->env, arena_printf(a, "octet_%s", suffix), codes ? "uint2" : "uint4");
     tmpl_set_string(&k->env, arena_printf(a, "fresh_%s", suffix),

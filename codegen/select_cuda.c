@@ -74,13 +74,14 @@ static bool whole_octets(const Choice *c)
     return c->op->a.head_dim % 8 == 0 && c->op->a.head_dim <= 256;
 }
 
-/* Octets too; queries of 16 bits, keys and values alike, in 16 bits or as int8 codes, which are
- * bf16 exactly. f32 keeps its bits. */
+/* Octets too; queries of 16 bits, keys and values alike, in 16 bits or as codes of 8 bits, which
+ * are bf16 exactly. f32 keeps its bits. */
 static bool tensor_attention(const Choice *c)
 {
     DType q = type_in(c, ATTN_Q)->dtype, k = type_in(c, ATTN_K)->dtype;
     return whole_octets(c) && (q == DT_BF16 || q == DT_F16) && k == type_in(c, ATTN_V)->dtype &&
-           (k == DT_BF16 || k == DT_F16 || k == DT_I8);
+           (k == DT_BF16 || k == DT_F16 || k == DT_I8 ||
+            (k == DT_E4M3 && c->module->phase == PHASE_DECODE));
 }
 
 static bool splits_cache(const Choice *c)

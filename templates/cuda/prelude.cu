@@ -595,6 +595,14 @@ __device__ inline uint4 bf16_of_e4m3x8(uint32_t first, uint32_t second, uint32_t
 }
 
 //% end
+//% if used("bf16_from_e4m3x8")
+/* The same as they are. */
+__device__ inline uint4 bf16_from_e4m3x8(uint32_t first, uint32_t second, uint32_t)
+{
+    return bf16x8_mul(bf16_of_e4m3x8(first, second, 0), 0x7b807b80); /* 2^120 */
+}
+
+//% end
 //% if used("bf16_of_u4x8")
 /* 128 + code as bf16, in the order 0 4, 1 5, 2 6, 3 7. */
 __device__ inline uint4 bf16_of_u4x8(uint32_t word, uint32_t exponent)
