@@ -25,10 +25,10 @@ if [ "${1:-}" = -b ]; then
 fi
 if [ $# = 0 ]; then
     set -- f32 f16
-    for scheme in int8 int8+a8 int4/128 int4/64 int4/32 int4z/128 int4z/32 int4/32+a8 int8+kv8; do
+    for scheme in int8 int8+a8 int4/128 int4/64 int4/32 int4z/128 int4z/32 int4/32+a8 fp8 fp8+afp8 int8+kv8; do
         set -- "$@" $scheme $scheme+head
     done
-    set -- "$@" none+kv8
+    set -- "$@" none+kv8 fp8+kvfp8 none+kvfp8
 fi
 
 number() { sed "s/.*\"$1\": \([0-9.]*\).*/\1/" "$2"; }

@@ -15,7 +15,10 @@ int4/128+head 6 4.4
 int4/32 4 6.8
 int4z/32+head 3 5.4
 int4/32+a8 5 6.8
+fp8 0.6 9.4
+fp8+afp8+head 1 8.2
 none+kv8 0.2 16.1
+none+kvfp8 0.6 16.1
 END
 
 # shellcheck disable=SC2046
