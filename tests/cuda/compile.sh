@@ -50,6 +50,8 @@ clean "tinytales unfused" $spec --fusion all=none
 clean "tinytales int8" $spec --quant int8
 clean "tinytales int4 with zero points" $spec --quant int4z/32
 clean "tinytales int8 x int8, int8 cache" $spec --quant int8+a8+kv8
+clean "tinytales fp8, fp8 cache" $spec --quant fp8+kvfp8
+clean "tinytales fp8 x fp8" $spec --quant fp8+afp8+head
 
 refused "a chip that does not exist" 1 "$SINTER" compile $spec --target cuda --arch sm_91 -o "$work/x" \
     -- "unknown chip 'sm_91', did you mean 'sm_90'"
