@@ -40,7 +40,7 @@ static SinterStatus run_draws(Bench *b, int tokens)
     SinterSampling sampling[SINTER_MAX_BATCH];
     for (int k = 0; k < b->args->batch; k++)
         sampling[k] = greedy;
-    return engine_continue(b->q, b->args->batch, b->ids, sampling, tokens, want_more, NULL);
+    return sinter_continue(b->q, b->args->batch, b->ids, sampling, tokens, want_more, NULL);
 }
 
 static SinterStatus run_decode(Bench *b, int tokens)

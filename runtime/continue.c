@@ -5,11 +5,12 @@
  * were too many have written behind its end, where nothing is read. */
 #include "engine.h"
 #include "random.h"
+#include "sinter.h"
 
 enum { AHEAD = 4 }; /* steps on their way; fewer than SINTER_RING */
 
 static SinterStatus continue_here(SinterSequence *const *q, int n, const int32_t *first,
-                                  SinterSampling *sampling, int steps, EngineIdsFn each, void *user)
+                                  SinterSampling *sampling, int steps, SinterIdsFn each, void *user)
 {
     int32_t ids[SINTER_MAX_BATCH];
     for (int i = 0; i < n; i++)
@@ -47,7 +48,7 @@ static SinterStatus take_ids(SinterSequence *const *q, int n, const SinterEntry 
 
 static SinterStatus continue_on_gpu(SinterSequence *const *q, int n, const SinterEntry *e,
                                     const int32_t *first, SinterSampling *sampling, int steps,
-                                    EngineIdsFn each, void *user)
+                                    SinterIdsFn each, void *user)
 {
     Sinter *s = q[0]->owner;
     int32_t ids[SINTER_MAX_BATCH];
@@ -69,12 +70,14 @@ static SinterStatus continue_on_gpu(SinterSequence *const *q, int n, const Sinte
     return status ? status : gpu_draw_end(s->gpu, &s->error);
 }
 
-SinterStatus engine_continue(SinterSequence *const *q, int n, const int32_t *ids,
-                             SinterSampling *sampling, int steps, EngineIdsFn each, void *user)
+SinterStatus sinter_continue(SinterSequence *const *q, int n, const int32_t *ids,
+                             SinterSampling *sampling, int steps, SinterIdsFn each, void *user)
 {
+    if (n < 1 || steps < 1)
+        return SINTER_OK;
     Sinter *s = q[0]->owner;
     const SinterEntry *e = engine_decode_entry(s, n);
-    SinterStatus status = engine_check_step(q, ids, n);
+    SinterStatus status = engine_check_step(q, ids, n, steps);
     if (status)
         return status;
     if (s->gpu && s->model->gpu->sample && e)

@@ -57,19 +57,12 @@ SinterStatus engine_feed_each(SinterSequence *q, const int32_t *ids, size_t n, E
 const SinterEntry *engine_decode_entry(const Sinter *s, int n);
 StepBytes engine_step_bytes(const Sinter *s, const SinterEntry *e);
 
-/* feed.c: what sinter_step checks; a decode step's rows, ids and positions in s->tokens and s->pos;
- * and, when one more step has been run for n sequences, their lengths and the bytes read. */
-SinterStatus engine_check_step(SinterSequence *const *q, const int32_t *ids, int n);
+/* feed.c: what sinter_step checks, and room for `steps` more; a decode step's rows, ids and
+ * positions in s->tokens and s->pos; and, when one more step has been run for n sequences, their
+ * lengths and the bytes read. */
+SinterStatus engine_check_step(SinterSequence *const *q, const int32_t *ids, int n, int steps);
 SinterRun engine_decode_run(Sinter *s, const SinterEntry *e, SinterSequence *const *q,
                             const int32_t *ids, int n);
 void engine_decoded(Sinter *s, const SinterEntry *e, SinterSequence *const *q, int n);
-
-/* Called with the ids that a step drew, [n]; anything but 0 ends the loop. */
-typedef int (*EngineIdsFn)(void *user, const int32_t *ids);
-/* continue.c: feeds ids, draws the next ones by sampling [n], feeds those, for `steps` steps or
- * until `each` has enough; the sequences have room for all of them. On a GPU the ids stay there,
- * and the sequences' logits are not read back. */
-SinterStatus engine_continue(SinterSequence *const *q, int n, const int32_t *ids,
-                             SinterSampling *sampling, int steps, EngineIdsFn each, void *user);
 
 #endif

@@ -302,14 +302,14 @@ static SinterStatus check_step(Sinter *s, SinterSequence *const *q, int n)
     return SINTER_OK;
 }
 
-SinterStatus engine_check_step(SinterSequence *const *q, const int32_t *ids, int n)
+SinterStatus engine_check_step(SinterSequence *const *q, const int32_t *ids, int n, int steps)
 {
     Sinter *s = q[0]->owner;
     SinterStatus status = check_step(s, q, n);
     if (!status)
         status = check_ids(s, ids, (size_t)n);
     for (int i = 0; !status && i < n; i++)
-        status = check_room(q[i], 1);
+        status = check_room(q[i], (size_t)steps);
     return status;
 }
 
@@ -318,7 +318,7 @@ SinterStatus sinter_step(SinterSequence *const *q, const int32_t *ids, int n)
 {
     if (n < 1)
         return SINTER_OK;
-    SinterStatus status = engine_check_step(q, ids, n);
+    SinterStatus status = engine_check_step(q, ids, n, 1);
     if (status)
         return status;
     const SinterEntry *e = engine_decode_entry(q[0]->owner, n);

@@ -159,7 +159,7 @@ static SinterStatus continue_text(Story *t)
     int32_t id = sinter_sample(t->q, &sampling);
     if (id < 0)
         return SINTER_DEFECT;
-    return tell(t, &id) ? SINTER_OK : engine_continue(&t->q, 1, &id, &sampling, room, tell, t);
+    return tell(t, &id) ? SINTER_OK : sinter_continue(&t->q, 1, &id, &sampling, room, tell, t);
 }
 
 static double per_second(double x, uint64_t ns)

@@ -86,6 +86,15 @@ typedef struct SinterSampling {
 } SinterSampling;
 int32_t sinter_sample(SinterSequence *q, SinterSampling *p);
 
+/* Called with the ids [n] that a step has drawn; anything but 0 ends the loop. */
+typedef int (*SinterIdsFn)(void *user, const int32_t *ids);
+/* Feeds an id to each of n sequences, draws the next ones by sampling [n], feeds those, ... for
+ * `steps` steps, all of which must have room, or until `each` has enough. The ids drawn last are
+ * not fed. A GPU does this by itself, and the logits of these steps are not read back:
+ * sinter_logits() are then those of the feed before. */
+SinterStatus sinter_continue(SinterSequence *const *q, int n, const int32_t *ids,
+                             SinterSampling *sampling, int steps, SinterIdsFn each, void *user);
+
 #pragma GCC visibility pop
 
 #ifdef __cplusplus

@@ -15,15 +15,29 @@ static int fail(const Sinter *s)
     return 1;
 }
 
+static int print_id(void *user, const int32_t *id)
+{
+    int *left = user;
+    printf(" %d", (int)*id);
+    return --*left == 0;
+}
+
+/* The first half is fed id by id, the rest feeds itself. */
 static int print_ids(SinterSequence *q, int count)
 {
     SinterSampling greedy = {0.0F, 0, 1.0F, 0};
-    for (int i = 0; i < count; i++) {
-        int32_t id = sinter_sample(q, &greedy);
-        printf("%s%d", i ? " " : "", (int)id);
-        if (id < 0 || sinter_feed(q, &id, 1) != SINTER_OK) {
+    int32_t id = sinter_sample(q, &greedy);
+    int left = count - 1;
+    printf("%d", (int)id);
+    for (; id >= 0 && left > count / 2; left--) {
+        if (sinter_feed(q, &id, 1) != SINTER_OK) {
             return 0;
         }
+        id = sinter_sample(q, &greedy);
+        printf(" %d", (int)id);
+    }
+    if (id < 0 || sinter_continue(&q, 1, &id, &greedy, left, print_id, &left) != SINTER_OK) {
+        return 0;
     }
     putchar('\n');
     return 1;
@@ -31,7 +45,7 @@ static int print_ids(SinterSequence *q, int count)
 
 int main(int argc, char **argv)
 {
-    SinterOptions options = {1, 0, 1, 0, 0};
+    SinterOptions options = {1, 0, 1, 0, 0, NULL, NULL};
     Sinter *s = NULL;
     if (argc < 4 || sinter_open(&s, argv[1], &options) != SINTER_OK) {
         return fail(s);

@@ -215,7 +215,7 @@ static int story_round(SinterSequence **q, int rows, float temperature, int top_
     }
     a = (Ids){.rows = rows, .stop = STORY - 1};
     b = a;
-    SinterStatus status = engine_continue(q, rows, first, s, STORY, keep, &a);
+    SinterStatus status = sinter_continue(q, rows, first, s, STORY, keep, &a);
     int length = sinter_sequence_length(q[0]);
     for (int r = 0; r < rows; r++) {
         const int32_t prompt[3] = {1 + r, 7, 9};

@@ -252,7 +252,7 @@ static void test_continue(void **state)
         assert_int_equal(sinter_feed(a[i], ids, 5), SINTER_OK);
         assert_int_equal(sinter_feed(b[i], ids, 5), SINTER_OK);
     }
-    assert_int_equal(engine_continue(a, 2, next, p, STEPS + 3, take_ids, &loop), SINTER_OK);
+    assert_int_equal(sinter_continue(a, 2, next, p, STEPS + 3, take_ids, &loop), SINTER_OK);
     assert_int_equal(loop.n, STEPS);
     for (int step = 0; step < STEPS; step++) {
         assert_int_equal(sinter_step(b, next, 2), SINTER_OK);
@@ -264,11 +264,17 @@ static void test_continue(void **state)
     assert_true(p[0].seed == r[0].seed && p[1].seed == r[1].seed);
     assert_int_equal(sinter_sequence_length(a[0]), 5 + STEPS);
     loop = (Loop){.stop = -1};
-    assert_int_equal(engine_continue(a, 2, next, p, 2, take_ids, &loop), SINTER_OK);
+    assert_int_equal(sinter_continue(a, 2, next, p, 2, take_ids, &loop), SINTER_OK);
     assert_int_equal(loop.n, 2);
     next[1] = TOY_VOCAB;
-    assert_int_equal(engine_continue(a, 2, next, p, 2, take_ids, &loop), SINTER_BAD_INPUT);
+    assert_int_equal(sinter_continue(a, 2, next, p, 2, take_ids, &loop), SINTER_BAD_INPUT);
     assert_non_null(strstr(sinter_error(s), "out of range"));
+    next[1] = 0;
+    int room = TOY_CONTEXT - sinter_sequence_length(a[0]);
+    assert_int_equal(sinter_continue(a, 2, next, p, room + 1, take_ids, &loop), SINTER_BAD_INPUT);
+    assert_non_null(strstr(sinter_error(s), "context exceeded"));
+    assert_int_equal(sinter_continue(a, 2, next, p, room, take_ids, &loop), SINTER_OK);
+    assert_int_equal(loop.n, 2 + room);
     sinter_close(s);
 }
 
