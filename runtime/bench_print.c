@@ -153,6 +153,19 @@ static void print_json_result(const Bench *b, const Result *r)
     putchar('}');
 }
 
+static void print_json_gpu(const Bench *b)
+{
+    double seconds = gpu_load_seconds(b->s->gpu);
+    fputs(", \"device\": ", stdout);
+    json_string(gpu_words(b->s->gpu));
+    fputs(", \"code\": ", stdout);
+    json_string(gpu_code(b->s->gpu));
+    printf(", \"peak_bandwidth\": %.0f", b->peak);
+    if (seconds > 0)
+        printf(", \"upload_bytes_per_second\": %.0f, \"link_bytes_per_second\": %.0f",
+               (double)b->s->weights.bytes / seconds, gpu_link(b->s->gpu));
+}
+
 static void print_json(const Bench *b, const Result *r, int n)
 {
     const SinterModel *m = b->s->model;
@@ -163,9 +176,12 @@ static void print_json(const Bench *b, const Result *r, int n)
     printf(", \"spec\": ");
     json_string(m->spec_summary);
     printf(", \"threads\": %d, \"random_weights\": %s, \"weights_bytes\": %zu, \"depth\": %d, "
-           "\"read_bandwidth_before\": %.0f, \"read_bandwidth_after\": %.0f, \"results\": [",
+           "\"read_bandwidth_before\": %.0f, \"read_bandwidth_after\": %.0f",
            pool_threads(b->s->pool), b->s->weights.random ? "true" : "false", b->s->weights.bytes,
            b->args->bench_depth, b->before, b->after);
+    if (b->s->gpu)
+        print_json_gpu(b);
+    fputs(", \"results\": [", stdout);
     for (int i = 0; i < n; i++) {
         if (i)
             fputs(", ", stdout);

@@ -5,6 +5,7 @@
  *   SinterSequence *q = sinter_sequence(s);
  *   sinter_feed(q, ids, n);                       // prefill
  *   while ((id = sinter_sample(q, &params)) != sinter_eos(s)) { ...; sinter_feed(q, &id, 1); }
+ *                                                 // or sinter_continue, which a GPU does by itself
  *   sinter_close(s);
  *
  * No function exits or prints. Text of the last error: sinter_error(). A Sinter and its sequences
