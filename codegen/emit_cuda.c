@@ -486,7 +486,7 @@ bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_di
             return false;
         }
     }
-    if (!emit_services(&e) || !check_shared(&e)) {
+    if (!emit_step(&e) || !emit_services(&e) || !check_shared(&e)) {
         return false;
     }
     emit_join_comments(&e);

@@ -2,6 +2,8 @@
  * in order, and the step that runs the schedule. */
 #include "codegen/emit_parts.h"
 
+#include "codegen/step.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -313,6 +315,16 @@ static bool wants_choice(const PlanPhase *phase)
     return phase->module->phase == PHASE_PREFILL && phase->head >= 0;
 }
 
+/* What follows the embedding as one kernel; profiles are those of the chain. */
+static void put_whole_step(Emit *e, const PlanPhase *phase, int step, Buf *b)
+{
+    const StepPlan *s = e->plan->step;
+    if (s != NULL && s->phase == phase && s->step == step) {
+        buf_printf(b, "    if (run->profile == NULL && %s(run)) {\n        return;\n    }\n",
+                   emit_step_symbol(e));
+    }
+}
+
 static void put_phase_step(Emit *e, const PlanPhase *phase, const FuncArgs *args, Buf *b)
 {
     const Module *m = phase->module;
@@ -325,6 +337,7 @@ static void put_phase_step(Emit *e, const PlanPhase *phase, const FuncArgs *args
     buf_printf(b, "static void %s(const SinterRun *run, int thread)\n{\n", phase->name);
     size_t n = m->steps.n - (wants_choice(phase) ? 1 : 0);
     for (size_t s = 0; s < n; s++) {
+        put_whole_step(e, phase, (int)s, b);
         put_step(e, phase, (int)s, args, b);
     }
     if (wants_choice(phase)) {

@@ -8,7 +8,8 @@
  *   emit_expr.c     expression trees as C over vectors
  *   emit_tables.c   SinterModel and its tables
  *   emit_cuda.c     the two files of a GPU target, launches
- *   emit_wgmma.c    matmuls of many tokens made for sm_90a */
+ *   emit_wgmma.c    matmuls of many tokens made for sm_90a
+ *   emit_step.c     the decode step as one kernel */
 #ifndef SINTER_CODEGEN_EMIT_PARTS_H
 #define SINTER_CODEGEN_EMIT_PARTS_H
 
@@ -155,6 +156,9 @@ void emit_service_fields(const Emit *e, Buf *b);
 bool emit_wgmma(KernelText *k, EmittedKernel *portable);
 /* The function that multiplies by a warpgroup; a (64 rows) as codes: in registers. */
 const char *emit_warpgroup_multiply(Arena *a, const char *type, bool codes, int tokens);
+/* emit_step.c: adds the kernel of plan->step, if there is one; its launching function's name. */
+bool emit_step(Emit *e);
+Str emit_step_symbol(const Emit *e);
 /* "K_LAYER_FFN_UP" */
 Str emit_kernel_id(const Emit *e, Str symbol);
 

@@ -119,6 +119,8 @@ typedef struct Plan {
     VEC(KvBlock) kv;
     int64_t kv_bytes, scratch_bytes;
     int n_infos; /* kernels over all phases */
+    struct StepPlan *step; /* decode of one token as one kernel (step.h); NULL: a chain of them */
+    Str chain;             /* why a chain; NULL where it was not asked */
 } Plan;
 
 /* modules: after the passes; decode T ascending, then prefill. NULL after a diagnostic. */

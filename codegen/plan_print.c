@@ -71,6 +71,11 @@ void plan_print(Buf *b, const Plan *p)
                p->target->isa->words);
     buf_printf(b, "caches %lld bytes a sequence, scratch %lld bytes\n", (long long)p->kv_bytes,
                (long long)p->scratch_bytes);
+    if (p->step != NULL || p->chain != NULL) {
+        buf_printf(b, "decode of one token: %s%s\n",
+                   p->step != NULL ? "one kernel" : "a chain of kernels: ",
+                   p->step != NULL ? "" : p->chain);
+    }
     print_weights(b, p->weights);
     for (size_t i = 0; i < p->phases.n; i++) {
         print_phase(b, &p->phases.data[i]);

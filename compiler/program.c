@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "codegen/emit.h"
+#include "codegen/step.h"
 #include "compiler/base/file.h"
 #include "compiler/base/paths.h"
 #include "compiler/chips.h"
@@ -46,6 +47,17 @@ static bool wants_binary(const Program *p, bool *binary)
            diag_error(p->c->ctx->diag, nowhere, "--emit is binary or src, not '%s'", emit);
 }
 
+/* --decode: where the step of one token may be one kernel, and nothing else was asked for. */
+static bool plan_decode(Program *p)
+{
+    DecodeHow how;
+    if (!step_parse_how(p->c->o->decode, &how)) {
+        return diag_error(p->c->ctx->diag, nowhere,
+                          "--decode is auto, chain or stream, not '%s'", p->c->o->decode);
+    }
+    return step_plan(p->plan, how);
+}
+
 /* Decode of 1, 2, 4 ... sequences up to the batch, then one prefill chunk. The first module settles
  * the strategies that were left to the cost model, so that all phases read the same weights. */
 bool program_plan(Program *p, Compilation *c)
@@ -71,7 +83,7 @@ bool program_plan(Program *p, Compilation *c)
         return false;
     }
     p->plan = plan_build(c->ctx, c->target, p->module, p->n_modules);
-    return p->plan != NULL;
+    return p->plan != NULL && plan_decode(p);
 }
 
 /* ---- sources --------------------------------------------------------------------------------- */

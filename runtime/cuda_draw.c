@@ -109,6 +109,8 @@ SinterStatus gpu_draw_ids(SinterGpu *g, int32_t *ids, Message *m)
     GpuDraw *d = &g->draw;
     int at = d->taken++ % SINTER_RING;
     gpu_note(g, g->d.event_wait(d->drawn[at]), "step");
+    if (gpu_check_stalled(g, m))
+        return SINTER_ENVIRONMENT;
     if (!g->error && d->profile)
         gpu_profile_add(g, d->profile);
     memcpy(ids, d->ring + (ptrdiff_t)at * SINTER_MAX_BATCH, (size_t)d->rows * sizeof *ids);

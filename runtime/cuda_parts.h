@@ -6,7 +6,8 @@
  *   cuda_load.c     weights onto the device
  *   cuda_step.c     one step: launches, graphs, results back
  *   cuda_draw.c     steps that draw their own next ids
- *   cuda_profile.c  time of each kernel */
+ *   cuda_profile.c  time of each kernel
+ *   cuda_whole.c    a decode step as one kernel */
 #ifndef SINTER_CUDA_PARTS_H
 #define SINTER_CUDA_PARTS_H
 
@@ -54,11 +55,12 @@ struct SinterGpu {
     int n_modules;
     CuHandle *kernel;
     int *shared;                /* [kernels] dynamic shared memory that was asked for, plus 1 */
-    int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
     int turn;                   /* of stream kernels: every second one fills a multiprocessor */
+    int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
     CuPointer weights, scratch, logits, control, input;
     CuPointer chunk_logits; /* 0 until every row's are wanted */
     uint8_t *pinned;        /* control as the host writes it */
+    uint32_t *stalled; /* host memory: a block of a whole step waited in vain; NULL: none was run */
     size_t control_bytes, input_bytes;
     int rows_max;
     Graph graph[GPU_MAX_GRAPHS];
@@ -94,6 +96,9 @@ void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, i
 /* cuda_draw.c */
 void gpu_enqueue_draw(SinterGpu *g, const SinterRun *run);
 void gpu_draw_close(SinterGpu *g);
+
+/* cuda_whole.c: the message of a step that stalled since the last call. */
+SinterStatus gpu_check_stalled(SinterGpu *g, Message *m);
 
 /* cuda_profile.c: the first event of a step, nothing when run->profile is NULL; graph: the step is
  * being recorded. Then, when the step has run, what each kernel took, in ns. */

@@ -264,6 +264,8 @@ SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host,
                  "logits");
     if (!g->error)
         sinter_gpu_wait(g);
+    if (gpu_check_stalled(g, m))
+        return SINTER_ENVIRONMENT;
     if (!g->error && host->profile)
         gpu_profile_add(g, host->profile);
     return g->error ? gpu_error(g, g->error, g->failed, m) : SINTER_OK;

@@ -1,0 +1,233 @@
+/* emit_step.c - the decode step as one kernel: the variables of templates/cuda/step.cu, its
+ * launching function, and the call that takes the chain's place. */
+#include <string.h>
+
+#include "codegen/emit_parts.h"
+#include "codegen/step.h"
+#include "ir/slots.h"
+
+enum { THREADS = 320 };
+
+static const WeightTensor *tensor_of(const Emit *e, const PlanFunc *pf, const Op *op, int slot,
+                                     int step)
+{
+    int i = weights_find(e->ctx, e->plan->weights, pf->func, op->in[slot], step);
+    if (i < 0) {
+        BUG("no weights for operand %d of %s", slot, op_name(op->kind));
+    }
+    return &e->plan->weights->tensors.data[i];
+}
+
+static void set_int(KernelText *k, const char *name, int64_t i)
+{
+    tmpl_set_int(&k->env, name, i);
+}
+
+static void set_sizes(KernelText *k, const StepPlan *s)
+{
+    const Attrs *a = &s->attention->a;
+    const Func *layer = s->layer->func;
+    set_int(k, "LAYERS", s->layers);
+    set_int(k, "D_MODEL", layer->value[s->gate_up->in[MATMUL_W]].type->dim[1]);
+    set_int(k, "D_FF", layer->value[s->down->in[MATMUL_W]].type->dim[1]);
+    set_int(k, "VOCAB", s->head->func->value[s->logits->in[MATMUL_W]].type->dim[0]);
+    set_int(k, "HEADS", a->heads);
+    set_int(k, "KV", a->kv_heads);
+    set_int(k, "HEAD_DIM", a->head_dim);
+    set_int(k, "CHUNK", s->chunk);
+    set_int(k, "SLOTS", s->slots);
+    set_int(k, "FLYING", s->flying);
+    set_int(k, "COPIES", s->copies);
+    set_int(k, "ROW_TILES", s->row_tiles);
+    set_int(k, "LONGEST", s->longest);
+    set_int(k, "SHARED", s->shared);
+    set_int(k, "WORDS", s->words);
+    enum { LOG2_E_DIGITS = 17 };
+    Arena *arena = k->emit->ctx->arena;
+    tmpl_set_string(&k->env, "score_scale",
+                    arena_printf(arena, "%.*g", LOG2_E_DIGITS, a->scale * 1.4426950408889634));
+    tmpl_set_string(&k->env, "EPS", emit_f32(k->emit->ctx, s->qkv->a.norm_eps));
+}
+
+static void set_layer_tensor(KernelText *k, const StepPlan *s, const char *name, const Op *op,
+                             int slot)
+{
+    set_int(k, name, (int64_t)tensor_of(k->emit, s->layer, op, slot, s->step)->in_block);
+}
+
+/* Offsets in a layer's weights and caches. */
+static void set_places(KernelText *k, const StepPlan *s)
+{
+    const Emit *e = k->emit;
+    const WeightTensor *qkv = tensor_of(e, s->layer, s->qkv, QKV_W, s->step);
+    const KvBlock *kv = &e->plan->kv.data[s->step]; /* a function each */
+    bool gain = s->qkv->in[QKV_NORM_GAIN] != 0;
+    set_int(k, "LAYER_BYTES", (int64_t)qkv->stride);
+    set_layer_tensor(k, s, "AT_QKV", s->qkv, QKV_W);
+    set_layer_tensor(k, s, "AT_O", s->o, MATMUL_W);
+    set_layer_tensor(k, s, "AT_GATE_UP", s->gate_up, MATMUL_W);
+    set_layer_tensor(k, s, "AT_DOWN", s->down, MATMUL_W);
+    tmpl_set_bool(&k->env, "has_gain", gain);
+    if (gain) {
+        set_layer_tensor(k, s, "AT_ATTN_GAIN", s->qkv, QKV_NORM_GAIN);
+        set_layer_tensor(k, s, "AT_FFN_GAIN", s->gate_up, MATMUL_NORM_GAIN);
+    }
+    set_int(k, "CACHE_BYTES", kv->stride);
+    set_int(k, "AT_KEYS",
+            kv->offset +
+                plan_state_offset(s->layer->func, s->layer->place[s->qkv->in[QKV_K_CACHE]].index));
+    set_int(k, "AT_VALUES",
+            kv->offset +
+                plan_state_offset(s->layer->func, s->layer->place[s->qkv->in[QKV_V_CACHE]].index));
+}
+
+/* ---- parameters ------------------------------------------------------------------------------ */
+
+static void add_param(KernelText *k, const char *type, const char *name, Str arg)
+{
+    StrTable *s = k->emit->ctx->strings;
+    KernelParam p = {.name = str_intern(s, name), .type = str_intern(s, type), .arg = arg};
+    vec_push(k->emit->ctx->arena, &k->params, p);
+}
+
+static Str scratch_arg(KernelText *k, const StepPlan *s, ValueId v)
+{
+    const PlanBuffer *b = plan_buffer(s->layer, &s->layer->place[v]);
+    return str_internf(k->emit->ctx->strings, "(const float *)(run->scratch + %lld)",
+                       (long long)b->offset);
+}
+
+static void add_params(KernelText *k, const StepPlan *s)
+{
+    const Emit *e = k->emit;
+    StrTable *t = e->ctx->strings;
+    const WeightTensor *qkv = tensor_of(e, s->layer, s->qkv, QKV_W, s->step);
+    const WeightTensor *head = tensor_of(e, s->head, s->logits, MATMUL_W, -1);
+    add_param(
+        k, "const uint8_t *", "weights",
+        str_internf(t, "run->weights + %llu", (unsigned long long)(qkv->offset - qkv->in_block)));
+    add_param(k, "const uint8_t *", "head",
+              str_internf(t, "run->weights + %llu", (unsigned long long)head->offset));
+    if (s->logits->in[MATMUL_NORM_GAIN] != 0) {
+        const WeightTensor *gain = tensor_of(e, s->head, s->logits, MATMUL_NORM_GAIN, -1);
+        add_param(k, "const uint16_t *", "final_gain",
+                  str_internf(t, "(const uint16_t *)(run->weights + %llu)",
+                              (unsigned long long)gain->offset));
+    }
+    add_param(k, "const float *", "x", scratch_arg(k, s, s->qkv->in[QKV_X]));
+    add_param(k, "const float *", "angles", scratch_arg(k, s, s->qkv->in[QKV_ANGLES]));
+    add_param(k, "const int32_t *", "pos", str_intern(t, "run->pos"));
+    add_param(k, "uint8_t *const *", "kv", str_intern(t, "run->kv_table"));
+    add_param(k, "float *", "logits", str_intern(t, "run->logits"));
+    add_param(k, "uint64_t *", "words",
+              str_internf(t, "(uint64_t *)(run->scratch + %lld)", (long long)s->words_at));
+    add_param(k, "uint32_t *", "stalled", str_intern(t, "sinter_gpu_stalled(run->gpu)"));
+}
+
+/* The parameters as the kernel's declaration has them. */
+static Str declared_params(const KernelText *k)
+{
+    StrTable *s = k->emit->ctx->strings;
+    Str *item = ARENA_ARRAY(k->emit->ctx->arena, Str, k->params.n);
+    for (size_t i = 0; i < k->params.n; i++) {
+        item[i] = str_internf(s, "%s%s", k->params.data[i].type, k->params.data[i].name);
+    }
+    Buf b = buf_create(k->emit->ctx->arena);
+    emit_wrapped(&b, "", item, k->params.n, (int)(strlen("void (") + strlen(k->symbol)), ")");
+    return str_intern_n(s, b.data, b.len - 1);
+}
+
+/* ---- the kernel ------------------------------------------------------------------------------ */
+
+/* " *   qkv      %q, %kc, %vc = matmul_qkv ...", of the operator's line. */
+static void put_phase(Buf *b, Arena *a, const char *name, const Func *f, const Op *op)
+{
+    enum { WIDTH = 78 };
+    Buf line = buf_create(a);
+    ir_print_op(&line, f, op);
+    const char *s = line.data + strspn(line.data, " ");
+    buf_printf(b, " *   %-9s", name);
+    while (strlen(s) > WIDTH) {
+        size_t n = WIDTH;
+        while (n > 1 && s[n] != ' ') {
+            n--;
+        }
+        buf_printf(b, " %.*s\n *            ", (int)n, s);
+        s += n + 1;
+    }
+    buf_printf(b, " %s\n", s);
+}
+
+static Str phases_text(const Emit *e, const StepPlan *s)
+{
+    Arena *a = e->ctx->arena;
+    Buf b = buf_create(a);
+    buf_puts(&b, " *\n");
+    put_phase(&b, a, "qkv", s->layer->func, s->qkv);
+    put_phase(&b, a, "attention", s->layer->func, s->attention);
+    put_phase(&b, a, "o", s->layer->func, s->o);
+    put_phase(&b, a, "gate_up", s->layer->func, s->gate_up);
+    put_phase(&b, a, "down", s->layer->func, s->down);
+    put_phase(&b, a, "head", s->head->func, s->logits);
+    return str_intern_n(e->ctx->strings, b.data, b.len - 1);
+}
+
+/* Reports whether the kernel was launched: a chip that it is not made for runs the chain. */
+static Str launch_text(const KernelText *k, const StepPlan *s)
+{
+    Ctx *ctx = k->emit->ctx;
+    Buf b = buf_create(ctx->arena);
+    Str *address = ARENA_ARRAY(ctx->arena, Str, k->params.n);
+    buf_puts(&b, "/* All layers and the head in one kernel; 0: it is not for this GPU. */\n");
+    buf_printf(&b, "static int %s(const SinterRun *run)\n{\n", k->symbol);
+    for (size_t i = 0; i < k->params.n; i++) {
+        const KernelParam *p = &k->params.data[i];
+        buf_printf(&b, "    %s%s = %s;\n", p->type, p->name, p->arg);
+        address[i] = str_internf(ctx->strings, "&%s", p->name);
+    }
+    emit_wrapped(&b, "    void *arg[] = {", address, k->params.n, 0, "};");
+    buf_printf(&b, "\n    return sinter_gpu_launch_whole(run->gpu, %s, %d, %lld, arg);\n}\n",
+               emit_kernel_id(k->emit, k->symbol), THREADS, (long long)s->shared);
+    return str_intern(ctx->strings, b.data);
+}
+
+Str emit_step_symbol(const Emit *e)
+{
+    return str_internf(e->ctx->strings, "%s_step", e->plan->step->phase->name);
+}
+
+bool emit_step(Emit *e)
+{
+    const StepPlan *s = e->plan->step;
+    if (s == NULL) {
+        return true;
+    }
+    StrTable *strings = e->ctx->strings;
+    KernelText k = {.emit = e, .phase = s->phase, .symbol = emit_step_symbol(e)};
+    k.env = (TmplEnv){.ctx = e->ctx, .user = &k, .call = emit_cuda_call};
+    add_params(&k, s);
+    set_sizes(&k, s);
+    set_places(&k, s);
+    tmpl_set_string(&k.env, "name", k.symbol);
+    tmpl_set_string(&k.env, "params", declared_params(&k));
+    tmpl_set_string(&k.env, "phases", phases_text(e, s));
+    tmpl_set_string(
+        &k.env, "step_launch",
+        str_internf(strings, "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
+    const Tmpl *t = emit_template(e, "step");
+    Buf text = buf_create(e->ctx->arena);
+    if (t == NULL || !tmpl_expand(t, &k.env, &text)) {
+        return false;
+    }
+    EmittedKernel x = {.symbol = k.symbol, .file = str_intern(strings, "step")};
+    x.text = str_intern(strings, text.data);
+    x.comment = str_internf(strings,
+                            " *   all layers and the head of a step of one token: a ring of "
+                            "%d x 16 KiB\n",
+                            s->slots);
+    x.launch = launch_text(&k, s);
+    x.users = buf_create(e->ctx->arena);
+    buf_puts(&x.users, s->phase->name);
+    vec_push(e->ctx->arena, &e->kernels, x);
+    return true;
+}

@@ -1,0 +1,251 @@
+/* step.c - the decode step as one kernel: what it takes, and how it divides shared memory. */
+#include "codegen/step.h"
+
+#include <string.h>
+
+#include "ir/slots.h"
+
+enum { WARPS = 8, ROWS = 16, BLOCK_K = 32, LEAST_BLOCKS = 64, MAX_SPLITS = 16 };
+enum { CHUNK = 2, FLYING = 3, COPIES = 4, HEADER_WORDS = 2 };
+enum { EARLY_DIM = 64 }; /* keys and values of so wide heads wait in registers for their query */
+enum { SHARED_BYTES = 227 << 10, SLOT_BYTES = WARPS * CHUNK * 1024, FEWEST_SLOTS = 4 };
+
+bool step_parse_how(const char *name, DecodeHow *how)
+{
+    static const char *const names[] = {"auto", "chain", "stream"};
+    *how = DECODE_AUTO;
+    for (int i = 0; name != NULL && i < 3; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *how = (DecodeHow)i;
+            return true;
+        }
+    }
+    return name == NULL;
+}
+
+/* ---- the operators --------------------------------------------------------------------------- */
+
+static const Type *type_of(const PlanFunc *pf, const Op *op, int slot)
+{
+    return op->in[slot] == 0 ? NULL : pf->func->value[op->in[slot]].type;
+}
+
+static const Op *kernel_op(const PlanFunc *pf, size_t i, OpKind kind)
+{
+    const Op *op = pf->kernels.data[i].op == 0 ? NULL : &pf->func->op[pf->kernels.data[i].op];
+    return op != NULL && op->kind == kind ? op : NULL;
+}
+
+static const char *find_layer(const Plan *plan, StepPlan *s)
+{
+    const Module *m = s->phase->module;
+    if (m->steps.n != 3 || m->steps.data[1].n_funcs != 1 || !m->steps.data[1].layered ||
+        m->steps.data[0].n_funcs != 1 || m->steps.data[0].repeat != 1 || s->phase->head < 0 ||
+        plan->kv.n != m->steps.n) {
+        return "the schedule is not embedding, equal layers, head";
+    }
+    s->step = 1;
+    s->layers = m->steps.data[1].repeat;
+    s->layer = &s->phase->funcs.data[m->steps.data[1].func[0]];
+    s->head = &s->phase->funcs.data[s->phase->head];
+    const PlanFunc *l = s->layer;
+    if (l->kernels.n != 5 || s->head->kernels.n != 1) {
+        return "a layer is not qkv, attention, o, gate_up, down, or the head not one matmul";
+    }
+    s->qkv = kernel_op(l, 0, OP_MATMUL_QKV);
+    s->attention = kernel_op(l, 1, OP_ATTENTION);
+    s->o = kernel_op(l, 2, OP_MATMUL);
+    s->gate_up = kernel_op(l, 3, OP_MATMUL);
+    s->down = kernel_op(l, 4, OP_MATMUL);
+    s->logits = kernel_op(s->head, 0, OP_MATMUL);
+    bool all = s->qkv && s->attention && s->o && s->gate_up && s->down && s->logits;
+    return all ? NULL : "a layer is not qkv, attention, o, gate_up, down, or the head not a matmul";
+}
+
+/* acc + the operand `with`, in either order. */
+static bool adds(const Op *op, ValueId with)
+{
+    const Expr *e = op->expr;
+    if (e == NULL || e->kind != EXPR_ADD) {
+        return false;
+    }
+    const Expr *in = e->a->kind == EXPR_ACC ? e->b : e->a;
+    return (e->a->kind == EXPR_ACC || e->b->kind == EXPR_ACC) && in->kind == EXPR_INPUT &&
+           op->in[in->input] == with;
+}
+
+/* silu(acc.0) * acc.1 */
+static bool is_swiglu(const Op *op)
+{
+    const Expr *e = op->expr;
+    return op->a.interleave == 8 && e != NULL && e->kind == EXPR_MUL && e->a->kind == EXPR_SILU &&
+           e->a->a->kind == EXPR_ACC && e->a->a->way == 0 && e->b->kind == EXPR_ACC &&
+           e->b->way == 1;
+}
+
+static const char *check_flow(const StepPlan *s)
+{
+    const Func *f = s->layer->func;
+    ValueId x = s->qkv->in[QKV_X];
+    bool chained =
+        s->attention->in[ATTN_Q] == s->qkv->out[0] && s->o->in[MATMUL_X] == s->attention->out[0] &&
+        s->gate_up->in[MATMUL_X] == s->o->out[0] && s->down->in[MATMUL_X] == s->gate_up->out[0];
+    if (!chained || f->value[x].kind != VALUE_PARAM || s->qkv->expr != NULL ||
+        s->logits->expr != NULL || !adds(s->o, x) || !adds(s->down, s->o->out[0])) {
+        return "o and down do not add to one residual, or something is added besides";
+    }
+    if (s->layer->place[x].stored != DT_F32 ||
+        s->layer->place[s->qkv->in[QKV_ANGLES]].stored != DT_F32) {
+        return "the residual is not f32";
+    }
+    return is_swiglu(s->gate_up) ? NULL : "the MLP is not silu(gate) * up in one matmul";
+}
+
+/* bf16 in whole slots, rows in whole tiles; `normed`: 1 / rms of x inside. */
+static const char *check_matmul(const PlanFunc *pf, const Op *op, bool normed)
+{
+    bool qkv = op->kind == OP_MATMUL_QKV;
+    const Type *w = type_of(pf, op, MATMUL_W);
+    int scale = qkv ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
+    int gain = qkv ? (int)QKV_NORM_GAIN : (int)MATMUL_NORM_GAIN;
+    if (w->dtype != DT_BF16 || type_of(pf, op, MATMUL_X)->dtype != DT_BF16 || op->in[scale] != 0 ||
+        op->in[scale + 2] != 0 || w->layout.rows != ROWS) {
+        return "weights or activations are not bf16";
+    }
+    if (w->dim[1] % (WARPS * CHUNK * BLOCK_K) != 0 || w->dim[0] % ROWS != 0) {
+        return "a matrix has columns that are no multiple of 512";
+    }
+    if ((op->a.norm_eps > 0) != normed) {
+        return "a norm is not inside the matmul behind it";
+    }
+    return op->in[gain] == 0 || type_of(pf, op, gain)->dtype == DT_BF16
+               ? NULL
+               : "a norm's gain is not bf16";
+}
+
+static const char *check_heads(const StepPlan *s)
+{
+    const Attrs *q = &s->qkv->a, *a = &s->attention->a;
+    const PlanFunc *l = s->layer;
+    bool half = q->style == NULL || strcmp(q->style, "half") == 0;
+    if (q->block != 8 || s->qkv->in[QKV_Q_GAIN] != 0 || s->qkv->in[QKV_K_GAIN] != 0 || !half ||
+        s->qkv->in[QKV_ANGLES] == 0 || q->dims != q->head_dim) {
+        return "heads have norms, or are not rotated as a whole by halves";
+    }
+    if (a->head_dim != 64 && a->head_dim != 128) {
+        return "heads are not 64 or 128 wide";
+    }
+    if (a->heads % a->kv_heads != 0 || a->heads / a->kv_heads > 8 || a->kv_heads > LEAST_BLOCKS) {
+        return "more than 8 query heads to a key/value head";
+    }
+    if (a->window > 0 || a->softcap > 0 || a->scale <= 0 || s->attention->in[ATTN_K_SCALE] != 0 ||
+        type_of(l, s->qkv, QKV_K_CACHE)->dtype != DT_BF16 ||
+        type_of(l, s->qkv, QKV_V_CACHE)->dtype != DT_BF16) {
+        return "attention has a window or a soft cap, or its cache is not bf16";
+    }
+    return NULL;
+}
+
+/* All of the gains, or none of them; one eps. */
+static const char *check_norms(const StepPlan *s)
+{
+    bool gain = s->qkv->in[QKV_NORM_GAIN] != 0;
+    bool same = (s->gate_up->in[MATMUL_NORM_GAIN] != 0) == gain &&
+                (s->logits->in[MATMUL_NORM_GAIN] != 0) == gain;
+    double eps = s->qkv->a.norm_eps;
+    bool equal = !(eps < s->gate_up->a.norm_eps) && !(eps > s->gate_up->a.norm_eps) &&
+                 !(eps < s->logits->a.norm_eps) && !(eps > s->logits->a.norm_eps);
+    return same && equal ? NULL : "norms differ in eps or gain";
+}
+
+static const char *check(const Plan *plan, StepPlan *s)
+{
+    const char *why = find_layer(plan, s);
+    why = why ? why : check_matmul(s->layer, s->qkv, true);
+    why = why ? why : check_matmul(s->layer, s->o, false);
+    why = why ? why : check_matmul(s->layer, s->gate_up, true);
+    why = why ? why : check_matmul(s->layer, s->down, false);
+    why = why ? why : check_matmul(s->head, s->logits, true);
+    why = why ? why : check_heads(s);
+    why = why ? why : check_norms(s);
+    return why ? why : check_flow(s);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* As struct Shared of step.cu, without the ring and its barriers. */
+static int64_t fixed_shared(const StepPlan *s)
+{
+    const Attrs *a = &s->attention->a;
+    int64_t group = a->heads / a->kv_heads;
+    int64_t attention = WARPS * group * a->head_dim * 4 + 2 * WARPS * 8 * 4 + 2 * a->head_dim * 2;
+    int64_t sums = 4 * WARPS * (16 + 1) * 4 + s->row_tiles * 16 * 4 + a->head_dim * 4;
+    return larger(s->longest * 2, attention) + sums + 2 * 4 * 8;
+}
+
+static int64_t exchange_words(const StepPlan *s)
+{
+    const Attrs *a = &s->attention->a;
+    int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
+    int64_t d_ff = type_of(s->layer, s->down, MATMUL_W)->dim[1];
+    int64_t q = a->heads * a->head_dim / 2, kv = a->kv_heads * a->head_dim / 2;
+    return HEADER_WORDS + COPIES * (d_model + q) + q + 2 * kv + d_ff / 2 +
+           a->heads * MAX_SPLITS * (a->head_dim + 2);
+}
+
+static const char *divide(StepPlan *s)
+{
+    int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
+    int64_t heads = type_of(s->layer, s->o, MATMUL_W)->dim[1];
+    s->longest = larger(larger(d_model, heads), type_of(s->layer, s->down, MATMUL_W)->dim[1]);
+    s->row_tiles = (int)((d_model / ROWS + LEAST_BLOCKS - 1) / LEAST_BLOCKS);
+    s->chunk = CHUNK;
+    s->flying = FLYING;
+    s->copies = COPIES;
+    enum { MARGIN = 1024 }; /* alignment */
+    int64_t fixed = fixed_shared(s) + MARGIN;
+    s->slots = fixed < SHARED_BYTES ? (int)((SHARED_BYTES - fixed) / (SLOT_BYTES + 16)) : 0;
+    s->shared = SHARED_BYTES;
+    s->words = exchange_words(s);
+    return s->slots >= FEWEST_SLOTS ? NULL : "activations leave no room for a ring of weights";
+}
+
+static const PlanPhase *decode_of_one(const Plan *plan)
+{
+    for (size_t i = 0; i < plan->phases.n; i++) {
+        const Module *m = plan->phases.data[i].module;
+        if (m->phase == PHASE_DECODE && m->tokens == 1) {
+            return &plan->phases.data[i];
+        }
+    }
+    return NULL;
+}
+
+bool step_plan(Plan *plan, DecodeHow how)
+{
+    enum { ALIGN = 256 };
+    StepPlan *s = ARENA_NEW(plan->ctx->arena, StepPlan);
+    s->phase = decode_of_one(plan);
+    const char *why = how == DECODE_CHAIN  ? "asked for"
+                      : !plan->target->gpu ? "one kernel for the step is made for GPUs"
+                      : s->phase == NULL   ? "there is no decode of one sequence"
+                                           : check(plan, s);
+    why = why ? why : divide(s);
+    if (why == NULL && how == DECODE_AUTO && s->attention->a.head_dim > EARLY_DIM) {
+        why = "heads of 128 spill registers in one kernel (--decode stream makes it all the same)";
+    }
+    if (why == NULL) {
+        s->words_at = (plan->scratch_bytes + ALIGN - 1) / ALIGN * ALIGN;
+        plan->scratch_bytes = s->words_at + s->words * 8;
+        plan->step = s;
+        return true;
+    }
+    plan->chain = str_intern(plan->ctx->strings, why);
+    return how != DECODE_STREAM ||
+           diag_error(plan->ctx->diag, (Span){0}, "--decode stream: %s; --decode chain works", why);
+}

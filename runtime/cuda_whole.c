@@ -1,0 +1,55 @@
+/* cuda_whole.c - the decode step as one kernel: a block on every multiprocessor, all of them at
+ * once, and what it says when a block waited in vain. */
+#include <stdio.h>
+
+#include "cuda_parts.h"
+
+enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9, LAUNCH_COOPERATIVE = 2, FEWEST = 64 };
+
+uint32_t *sinter_gpu_stalled(SinterGpu *g)
+{
+    Message m = {0};
+    if (!g->stalled)
+        g->stalled = gpu_host_alloc(g, sizeof *g->stalled, &m);
+    if (!g->stalled)
+        gpu_note(g, GPU_NOT_FOUND, "memory that the GPU writes");
+    return g->stalled;
+}
+
+int sinter_gpu_launch_whole(SinterGpu *g, int kernel, int block, int shared, void **arg)
+{
+    const char *name = g->model->gpu->kernels[kernel];
+    if (!g->kernel[kernel] || g->multiprocessors < FEWEST || !g->stalled)
+        return 0;
+    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_CARVEOUT, 100), name);
+    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, shared), name);
+    CuLaunchAttribute together = {.id = LAUNCH_COOPERATIVE, .value.flag = 1};
+    CuLaunchConfig config = {
+        .gx = (unsigned)g->multiprocessors,
+        .gy = 1,
+        .gz = 1,
+        .bx = (unsigned)block,
+        .by = 1,
+        .bz = 1,
+        .shared = (unsigned)shared,
+        .stream = g->stream,
+        .attributes = &together,
+        .n_attributes = 1,
+    };
+    gpu_note(g, g->d.launch(&config, g->kernel[kernel], arg, NULL), name);
+    return 1;
+}
+
+SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
+{
+    static const char *const what[] = {"activations", "queries", "parts of attention"};
+    if (!g->stalled || !*(volatile uint32_t *)g->stalled)
+        return SINTER_OK;
+    uint32_t at = *(volatile uint32_t *)g->stalled;
+    *(volatile uint32_t *)g->stalled = 0;
+    return message_set(
+        m, SINTER_ENVIRONMENT,
+        "the decode step stalled: layer %u, multiprocessor %u waited for %s in vain; is "
+        "another process holding the GPU? (--decode chain does not wait)",
+        at >> 20 & 0x7ff, at & 0xffff, what[(at >> 16 & 15) % 3]);
+}

@@ -1,0 +1,152 @@
+//# step.cu - a whole decode step of one token as one persistent kernel: a block on every
+//# multiprocessor. Parts: step_exchange, step_producer, step_consumer, step_attention,
+//# step_finisher.
+#if __CUDA_ARCH__ >= 900
+/* Roles of a block's warps:
+ *
+ *   producer warp   weights of this block's tiles, phase after phase, into the ring: it stops for
+ *                   no phase's end, only for a full ring or for FLYING copies on their way
+ *   8 consumers     a copy fills a slot with a chunk of k for each of them; a warp waits for
+ *                   nothing but its weights and the words of x that they meet
+ *   finisher warp   adds the 8 partial sums of a tile in a fixed order, then the norm's scale,
+ *                   RoPE, residual or SiLU.mul, and publishes 16 (8) values
+ *
+ *   memory --bulk copies--> ring[slot][warp] --mma--> sums[part][warp][16] --> finisher --+
+ *                                          ^                                              |
+ *                     x of each warp ------+<--polled-- words {2 x bf16, tag} <--published+
+ *
+ * Phases of a layer: qkv, attention, o, gate_up, down; then the head. Activations go from phase to
+ * phase as 8-byte words in memory that carry a tag (step and layer) beside the data: no fence, no
+ * counter, no barrier over the grid. A word is written again a layer later; by then every block has
+ * been part of phases that need all readers of the old one to be done. Rows 16 t .. 16 t + 15 of o
+ * and of down are the same block's: the residual never leaves it. Every wait has a limit; then
+ * `stalled` says in which layer, for what and where, and the kernel ends with garbage.
+${phases}
+ */
+namespace step_parts
+{
+/* CHUNK: KiB of a warp in a slot; FLYING: copies on their way; COPIES: of a vector that all blocks
+ * poll; ROW_TILES: residual tiles of a block; LONGEST: columns of the widest matrix. */
+enum { LAYERS = ${LAYERS}, D_MODEL = ${D_MODEL}, D_FF = ${D_FF}, VOCAB = ${VOCAB} };
+enum { HEADS = ${HEADS}, KV = ${KV}, GROUP = HEADS / KV, HEAD_DIM = ${HEAD_DIM} };
+enum { CHUNK = ${CHUNK}, SLOTS = ${SLOTS}, FLYING = ${FLYING}, COPIES = ${COPIES} };
+enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = 16 };
+enum Phase { QKV, O, GATE_UP, DOWN, HEAD };
+enum Wait { FOR_X, FOR_Q, FOR_SPLITS };
+
+/* Bytes from a layer's weights to the next's, and where its matrices lie in it. */
+static constexpr size_t LAYER_BYTES = ${LAYER_BYTES}, AT_QKV = ${AT_QKV}, AT_O = ${AT_O};
+static constexpr size_t AT_GATE_UP = ${AT_GATE_UP}, AT_DOWN = ${AT_DOWN};
+//% if has_gain
+static constexpr size_t AT_ATTN_GAIN = ${AT_ATTN_GAIN}, AT_FFN_GAIN = ${AT_FFN_GAIN};
+//% end
+/* The same for caches, [KV][CONTEXT][HEAD_DIM] each. */
+static constexpr size_t CACHE_BYTES = ${CACHE_BYTES};
+static constexpr size_t AT_KEYS = ${AT_KEYS}, AT_VALUES = ${AT_VALUES};
+
+struct Step {
+    const uint8_t *weights, *head;
+    //% if has_gain
+    const uint16_t *final_gain;
+    //% end
+    const float *x, *angles;
+    const int32_t *pos;
+    uint8_t *const *kv;
+    float *logits;
+    uint64_t *words; /* the exchange */
+    uint32_t *stalled;
+};
+
+template <int P> struct Shape {
+    enum {
+        K = P == DOWN ? D_FF : P == O ? HEADS * HEAD_DIM : D_MODEL,
+        N = P == QKV              ? (HEADS + 2 * KV) * HEAD_DIM
+            : P == O || P == DOWN ? D_MODEL
+            : P == GATE_UP        ? 2 * D_FF
+                                  : VOCAB,
+        TILES = N / 16,
+        ROWS = K / 32 / 8 / CHUNK, /* slots of a tile: a chunk for each consumer */
+        NORM = P == QKV || P == GATE_UP || P == HEAD,
+    };
+
+    /* Tiles go round the blocks; who has one more than the others changes from layer to layer. */
+    static __device__ __forceinline__ int first_tile(int layer)
+    {
+        const int turned = P == O || P == DOWN || P == HEAD
+                               ? 0
+                               : layer * 37 + (P == GATE_UP ? (int)TILES : 0);
+        return ((int)blockIdx.x + turned) % (int)gridDim.x;
+    }
+
+    static __device__ __forceinline__ const uint8_t *weights(const Step *s, int layer)
+    {
+        const uint8_t *block = s->weights + (size_t)layer * LAYER_BYTES;
+        return P == HEAD      ? s->head
+               : P == QKV     ? block + AT_QKV
+               : P == O       ? block + AT_O
+               : P == GATE_UP ? block + AT_GATE_UP
+                              : block + AT_DOWN;
+    }
+};
+
+struct Shared {
+    uint8_t ring[SLOTS][CHUNK * 8 * 1024];
+    union {
+        uint16_t x[8][LONGEST / 8];
+        struct {
+            float out[8][GROUP][HEAD_DIM], max[8][8], sum[8][8];
+            uint16_t k[HEAD_DIM], v[HEAD_DIM];
+        } attention;
+    };
+    float sums[PARTS][8][16], squares[PARTS][8];
+    float residual[ROW_TILES][16];
+    float angles[HEAD_DIM];
+    uint64_t full[SLOTS], empty[SLOTS], summed[PARTS], taken[PARTS]; /* barriers */
+};
+static_assert(sizeof(Shared) <= ${SHARED}, "the ring is planned too large");
+
+${part("step_exchange", "")};
+
+${part("step_producer", "")};
+
+${part("step_consumer", "")};
+
+${part("step_attention", "")};
+
+${part("step_finisher", "")};
+} // namespace step_parts
+
+${step_launch};
+void ${name}(${params})
+{
+    using namespace step_parts;
+    extern __shared__ __align__(16) uint8_t shared[];
+    Shared *s = (Shared *)shared;
+    //% if has_gain
+    const Step step = {weights, head, final_gain, x, angles, pos, kv, logits, words, stalled};
+    //% else
+    const Step step = {weights, head, x, angles, pos, kv, logits, words, stalled};
+    //% end
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, position = pos[0];
+    const uint32_t first_tag = (uint32_t)words[0] * (LAYERS + 1) + 1;
+    if (position < 0) {
+        return;
+    }
+    if (threadIdx.x == 0) {
+        make_barriers(s);
+    }
+    __syncthreads();
+    if (warp == 8) {
+        if (lane == 0) {
+            Producer producer = {s, &step, evict_first()};
+            producer.run();
+        }
+    } else if (warp == 9) {
+        Finisher finisher = {s, &step, lane, position, first_tag};
+        finisher.run();
+    } else {
+        Consumer consumer = {s, &step, {stalled}, lane, warp, position, gridDim.z - 1, first_tag};
+        consumer.run();
+    }
+}
+#endif

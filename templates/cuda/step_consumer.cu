@@ -1,0 +1,225 @@
+/* ---- consumers --------------------------------------------------------------------------------
+ */
+
+/* The 8 warps that multiply. */
+__device__ __forceinline__ void consumers_sync(void)
+{
+    asm volatile("bar.sync 1, 256;" ::: "memory");
+}
+
+struct Consumer {
+    Shared *s;
+    const Step *step;
+    Patience patience;
+    int lane, warp, position;
+    uint32_t zero; /* 0, but the compiler does not know */
+    uint32_t first_tag;
+    int slot;
+    uint32_t parity, tiles;
+
+    enum {
+        RUN = CHUNK * 32,      /* this warp has RUN values of every 8 RUN */
+        UNIT_ROWS = 256 / RUN, /* slots that 256 values of x are for */
+    };
+
+    template <int P> __device__ __forceinline__ const uint64_t *input(void)
+    {
+        const int copy = (int)blockIdx.x % COPIES * (Shape<P>::K / 2);
+        return step->words + (P == DOWN      ? (int)AT_H
+                              : P == O       ? AT_A + copy
+                              : P == GATE_UP ? AT_MID + copy
+                                             : AT_X + copy);
+    }
+    //% if has_gain
+
+    template <int P> __device__ __forceinline__ const uint16_t *gains(int layer)
+    {
+        return P == HEAD ? step->final_gain
+                         : (const uint16_t *)(step->weights + (size_t)layer * LAYER_BYTES +
+                                              (P == QKV ? AT_ATTN_GAIN : AT_FFN_GAIN));
+    }
+    //% end
+
+    /* The u-th 256 values of this warp's x to shared memory; the lane's part of their squares. */
+    template <int P> __device__ __forceinline__ float take_x(int u, int layer, uint32_t tag)
+    {
+        typedef Shape<P> S;
+        enum { MINE = S::K / 8 };
+        const int first = u * 256 + lane * 4;
+        auto column = [&](int i) {
+            const int k = first + i * 128;
+            return (k / RUN * 8 + warp) * RUN + k % RUN;
+        };
+        const uint32_t wanted = (uint32_t)(first < MINE) | (uint32_t)(first + 128 < MINE) << 1;
+        //% if has_gain
+        uint2 gain[2] = {};
+        if constexpr (S::NORM) { /* on their way while the words are waited for */
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                if (wanted >> i & 1) {
+                    gain[i] = *(const uint2 *)(gains<P>(layer) + column(i));
+                }
+            }
+        }
+        //% end
+        const uint64_t *words = input<P>();
+        uint64_t w[2][2] = {};
+        await_words<2>(
+            w, [&](int i) { return words + column(i) / 2; }, wanted, tag, patience, layer, FOR_X);
+        float squares = 0;
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            uint2 x = data_of(w[i]);
+            if constexpr (S::NORM) {
+                squares += low_of(x.x) * low_of(x.x) + high_of(x.x) * high_of(x.x) +
+                           low_of(x.y) * low_of(x.y) + high_of(x.y) * high_of(x.y);
+                //% if has_gain
+                x.x = bf16_pair(low_of(x.x) * low_of(gain[i].x), high_of(x.x) * high_of(gain[i].x));
+                x.y = bf16_pair(low_of(x.y) * low_of(gain[i].y), high_of(x.y) * high_of(gain[i].y));
+                //% end
+            }
+            if (wanted >> i & 1) {
+                *(uint2 *)(s->x[warp] + first + i * 128) = x;
+            }
+        }
+        __syncwarp();
+        return squares;
+    }
+
+    /* What a warp needs of a slot, in registers: loaded while the one before is multiplied. */
+    struct Chunk {
+        uint4 low[CHUNK], high[CHUNK], x[CHUNK];
+    };
+
+    /* Waits for the next slot; `row` of its tile tells which x it meets. */
+    __device__ __forceinline__ void fetch(Chunk &f, int row)
+    {
+        wait_for(&s->full[slot], parity);
+        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
+        const uint16_t *x = s->x[warp] + lane % 4 * 8 + row * RUN;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            f.low[b] = *(const uint4 *)(from + b * 1024);
+            f.high[b] = *(const uint4 *)(from + b * 1024 + 512);
+            if (lane < 4) { /* one token: the other columns of mma are for nobody */
+                f.x[b] = *(const uint4 *)(x + b * 32);
+            }
+        }
+    }
+
+    /* The slot that was fetched last goes back to the producer, when f has really come: the arrival
+     * alone can overtake loads from shared memory that wait behind loads from global memory, and
+     * the next copy would be read instead. So the barrier's address is made to depend on f. */
+    __device__ __forceinline__ void release(const Chunk &f)
+    {
+        uint32_t come = 0;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            come ^= f.low[b].x ^ f.high[b].x;
+        }
+        __syncwarp();
+        come = __shfl_xor_sync(0xffffffffu, come, 1); /* every lane's */
+        if (lane == 0) {
+            arrive(address_of(&s->empty[slot]) + (come & zero));
+        }
+        slot = slot + 1 == SLOTS ? 0 : slot + 1;
+        parity ^= slot == 0;
+    }
+
+    /* Rows g and g + 8 of a block in lane 4 g + i; x is column 0. */
+    __device__ __forceinline__ void multiply(float acc[2][4], const Chunk &f)
+    {
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            const uint4 low = f.low[b], high = f.high[b], x = f.x[b];
+            mma_bf16(acc[0], make_uint4(low.x, high.x, low.y, high.y), x.x, x.y);
+            mma_bf16(acc[1], make_uint4(low.z, high.z, low.w, high.w), x.z, x.w);
+        }
+    }
+
+    /* This warp's part of a tile's 16 sums, into the next place for the finisher. */
+    __device__ __forceinline__ void hand_over(const float acc[2][4], float squares)
+    {
+        const int part = tiles % PARTS;
+        const uint32_t use = tiles / PARTS;
+        if (use > 0) {
+            wait_for(&s->taken[part], (use - 1) & 1);
+        }
+        if (lane % 4 == 0) {
+            s->sums[part][warp][lane / 4] = acc[0][0] + acc[1][0];
+            s->sums[part][warp][lane / 4 + 8] = acc[0][2] + acc[1][2];
+        }
+        if (lane == 0) {
+            s->squares[part][warp] = squares;
+        }
+        __syncwarp();
+        if (lane == 0) {
+            arrive(address_of(&s->summed[part]));
+        }
+        tiles++;
+    }
+
+    /* x is taken unit by unit, just before the first tile's weights meet it. */
+    template <int P> __device__ __forceinline__ void phase(int layer, uint32_t tag)
+    {
+        typedef Shape<P> S;
+        int tile = S::first_tile(layer);
+        if (tile >= S::TILES) {
+            return;
+        }
+        float squares = take_x<P>(0, layer, tag);
+        Chunk now = {}, next = {};
+        fetch(now, 0);
+        release(now);
+        for (bool first = true; tile < S::TILES; tile += gridDim.x, first = false) {
+            float acc[2][4] = {};
+#pragma unroll 2
+            for (int row = 0; row < S::ROWS; row++) {
+                const bool more = row + 1 < S::ROWS || tile + (int)gridDim.x < S::TILES;
+                if (first && row + 1 < S::ROWS && (row + 1) % UNIT_ROWS == 0) {
+                    squares += take_x<P>((row + 1) / UNIT_ROWS, layer, tag);
+                }
+                if (more) {
+                    fetch(next, row + 1 < S::ROWS ? row + 1 : 0);
+                }
+                multiply(acc, now);
+                if (more) {
+                    release(next);
+                }
+                now = next;
+            }
+            if (S::NORM && first) {
+                squares = warp_sum(squares);
+            }
+            hand_over(acc, squares);
+        }
+        __syncwarp();
+    }
+
+    __device__ void attend(int layer, uint32_t tag);
+    __device__ void merge(int head, int split, int splits, int layer, uint32_t tag);
+
+    /* Elements `at`, at + 1 of attention's output, by even lanes. */
+    __device__ __forceinline__ void publish_mixed(int at, uint32_t pair, uint32_t tag)
+    {
+        if (lane % 2 == 0) {
+#pragma unroll
+            for (int i = 0; i < COPIES; i++) {
+                publish(step->words + AT_A + i * (HEADS * HEAD_DIM / 2) + at / 2, pair, tag);
+            }
+        }
+    }
+
+    __device__ void run(void)
+    {
+        for (int layer = 0; layer < LAYERS; layer++) {
+            const uint32_t tag = first_tag + layer;
+            phase<QKV>(layer, tag);
+            attend(layer, tag);
+            phase<O>(layer, tag);
+            phase<GATE_UP>(layer, tag);
+            phase<DOWN>(layer, tag);
+        }
+        phase<HEAD>(LAYERS, first_tag + LAYERS);
+    }
+};

@@ -1,0 +1,150 @@
+/* ---- exchange ---------------------------------------------------------------------------------
+ */
+
+/* Places in the exchange, in words; word 0: steps done. X, MID and A are there COPIES times: all
+ * blocks poll them at the same time. */
+enum Exchange {
+    AT_X = 2,
+    AT_MID = AT_X + COPIES * D_MODEL / 2,
+    AT_A = AT_MID + COPIES * D_MODEL / 2,
+    AT_Q = AT_A + COPIES * HEADS * HEAD_DIM / 2,
+    AT_K = AT_Q + HEADS * HEAD_DIM / 2,
+    AT_V = AT_K + KV * HEAD_DIM / 2,
+    AT_H = AT_V + KV * HEAD_DIM / 2,
+    AT_SPLITS = AT_H + D_FF / 2, /* [KV][split][GROUP]{HEAD_DIM outs, maximum, sum}, f32 */
+    WORDS = AT_SPLITS + KV * MAX_SPLITS * GROUP * (HEAD_DIM + 2),
+};
+static_assert(WORDS == ${WORDS}, "the exchange is planned too small");
+
+__device__ __forceinline__ uint32_t address_of(const void *p)
+{
+    return (uint32_t)__cvta_generic_to_shared(p);
+}
+
+__device__ __forceinline__ void make_barrier(const uint64_t *barrier, uint32_t arrivals)
+{
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address_of(barrier)), "r"(arrivals)
+                 : "memory");
+}
+
+__device__ __forceinline__ void make_barriers(Shared *s)
+{
+    for (int i = 0; i < SLOTS; i++) {
+        make_barrier(&s->full[i], 1);
+        make_barrier(&s->empty[i], 8);
+    }
+    for (int i = 0; i < PARTS; i++) {
+        make_barrier(&s->summed[i], 8);
+        make_barrier(&s->taken[i], 1);
+    }
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+__device__ __forceinline__ void arrive(uint32_t barrier)
+{
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+/* Until the phase of the given parity is over; five seconds without an end are a defect of ours,
+ * and the kernel stops. */
+__device__ __forceinline__ void wait_for(const uint64_t *barrier, uint32_t parity)
+{
+    uint32_t done;
+    long long start = 0;
+    do {
+        asm volatile("{ .reg .pred p;\n"
+                     "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+                     "selp.u32 %0, 1, 0, p; }"
+                     : "=r"(done)
+                     : "r"(address_of(barrier)), "r"(parity)
+                     : "memory");
+        if (!done) {
+            const long long now = clock64();
+            start = start == 0 ? now : start;
+            if (now - start > 10000000000ll) {
+                __trap();
+            }
+        }
+    } while (!done);
+}
+
+__device__ __forceinline__ void publish(uint64_t *at, uint32_t data, uint32_t tag)
+{
+    asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(at), "l"((uint64_t)tag << 32 | data)
+                 : "memory");
+}
+
+/* Two words, when `wanted`. */
+__device__ __forceinline__ void load_words(uint64_t w[2], const uint64_t *at, bool wanted)
+{
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %3, 0;\n"
+                 "@p ld.relaxed.gpu.global.v2.u64 {%0, %1}, [%2]; }"
+                 : "+l"(w[0]), "+l"(w[1])
+                 : "l"(at), "r"((uint32_t)wanted)
+                 : "memory");
+}
+
+__device__ __forceinline__ uint64_t load_word(const uint64_t *at)
+{
+    uint64_t w;
+    asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(w) : "l"(at) : "memory");
+    return w;
+}
+
+__device__ __forceinline__ bool tagged(uint64_t w, uint32_t tag)
+{
+    return (uint32_t)(w >> 32) == tag;
+}
+
+/* Counts the rounds of a wait; after LIMIT of them (or once before) it gives up for good. */
+struct Patience {
+    enum { LIMIT = 1 << 17 };
+    uint32_t *stalled;
+    bool lost;
+
+    __device__ __forceinline__ bool over(uint32_t round, int layer, int wait)
+    {
+        if (!lost && round >= LIMIT) {
+            lost = true;
+            *(volatile uint32_t *)stalled =
+                0x80000000u | (uint32_t)layer << 20 | (uint32_t)wait << 16 | blockIdx.x;
+        }
+        return lost;
+    }
+};
+
+/* N times two words, the lane's i-th pair at at(i), when bit i of `pending` is set: asked for again
+ * until the tag has come. */
+template <int N, class F>
+__device__ __forceinline__ void await_words(uint64_t w[N][2], F at, uint32_t pending, uint32_t tag,
+                                            Patience &patience, int layer, int wait)
+{
+    for (uint32_t round = 0;; round++) {
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            load_words(w[i], at(i), pending >> i & 1);
+        }
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            pending &= ~((uint32_t)(tagged(w[i][0], tag) && tagged(w[i][1], tag)) << i);
+        }
+        if (!__any_sync(0xffffffffu, pending) || patience.over(round, layer, wait)) {
+            return;
+        }
+    }
+}
+
+__device__ __forceinline__ uint2 data_of(const uint64_t w[2])
+{
+    return make_uint2((uint32_t)w[0], (uint32_t)w[1]);
+}
+
+__device__ __forceinline__ float low_of(uint32_t pair)
+{
+    return __uint_as_float(pair << 16);
+}
+
+__device__ __forceinline__ float high_of(uint32_t pair)
+{
+    return __uint_as_float(pair & 0xffff0000u);
+}

@@ -1,0 +1,148 @@
+/* ---- finisher ---------------------------------------------------------------------------------
+ */
+
+struct Finisher {
+    Shared *s;
+    const Step *step;
+    int lane, position;
+    uint32_t first_tag, tiles;
+
+    /* A tile's 16 values to the copies of a vector; half a warp writes every second one. */
+    __device__ __forceinline__ void publish_rows(int place, int tile, float v, uint32_t tag)
+    {
+        const float next = __shfl_down_sync(0xffffffffu, v, 1);
+        uint64_t *at = step->words + place + tile * 8 + lane % 16 / 2;
+        if (lane % 2 == 0) {
+#pragma unroll
+            for (int i = 0; i < COPIES; i += 2) {
+                publish(at + (i + lane / 16) * (D_MODEL / 2), bf16_pair(v, next), tag);
+            }
+        }
+    }
+
+    __device__ __forceinline__ void publish_hidden(int tile, float v, uint32_t tag)
+    {
+        const float next = __shfl_down_sync(0xffffffffu, v, 1);
+        if (lane < 8 && lane % 2 == 0) {
+            publish(step->words + AT_H + tile * 4 + lane / 2, bf16_pair(v, next), tag);
+        }
+    }
+
+    /* Rows 0 to 7 of a tile are dims d .. d + 7, rows 8 to 15 those half a head on, which RoPE
+     * rotates with them in q and k. k and v are appended to the caches too. */
+    __device__ __forceinline__ void finish_qkv(int layer, int tile, float v, uint32_t tag)
+    {
+        enum { PER_HEAD = HEAD_DIM / 16, ROTATED = (HEADS + KV) * PER_HEAD };
+        const int row = lane % 16, head = tile / PER_HEAD, j = tile % PER_HEAD;
+        const float other = __shfl_xor_sync(0xffffffffu, v, 8);
+        const int at = j * 8 + row % 8, d = row < 8 ? at : at + HEAD_DIM / 2;
+        if (tile < ROTATED) {
+            const float c = s->angles[at], sine = s->angles[HEAD_DIM / 2 + at];
+            v = row < 8 ? v * c - other * sine : v * c + other * sine;
+        }
+        const float next = __shfl_down_sync(0xffffffffu, v, 1);
+        if (lane < 16 && lane % 2 == 0) {
+            publish(step->words + AT_Q + (head * HEAD_DIM + d) / 2, bf16_pair(v, next), tag);
+        }
+        if (lane < 16 && head >= HEADS) {
+            const int kv = (head - HEADS) % KV;
+            uint8_t *cache = step->kv[0] + (size_t)layer * CACHE_BYTES +
+                             (head < HEADS + KV ? AT_KEYS : AT_VALUES);
+            ((uint16_t *)cache)[((size_t)kv * CONTEXT + position) * HEAD_DIM + d] =
+                bf16_of_float(v);
+        }
+    }
+
+    /* The 8 warps' parts of a tile, added in a fixed order: lane's row is lane % 16. */
+    template <int P> __device__ __forceinline__ float tile_sum(void)
+    {
+        const int part = tiles % PARTS;
+        wait_for(&s->summed[part], tiles / PARTS & 1);
+        float v = 0;
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+            v += s->sums[part][w + lane / 16 * 4][lane % 16];
+        }
+        v += __shfl_xor_sync(0xffffffffu, v, 16);
+        if constexpr (Shape<P>::NORM) {
+            float sum = 0;
+#pragma unroll
+            for (int w = 0; w < 8; w++) {
+                sum += s->squares[part][w];
+            }
+            v *= rsqrtf(sum / D_MODEL + ${EPS});
+        }
+        return v;
+    }
+
+    /* The tile's values were stored, so its sums have been read. */
+    __device__ __forceinline__ void next_tile(void)
+    {
+        __syncwarp();
+        if (lane == 0) {
+            arrive(address_of(&s->taken[tiles % PARTS]));
+        }
+        tiles++;
+    }
+
+    template <int P> __device__ __forceinline__ void phase(int layer, uint32_t tag)
+    {
+        typedef Shape<P> S;
+        int n = 0;
+        for (int tile = S::first_tile(layer); tile < S::TILES; tile += gridDim.x, n++) {
+            float v = tile_sum<P>();
+            if constexpr (P == QKV) {
+                finish_qkv(layer, tile, v, tag);
+            } else if constexpr (P == GATE_UP) {
+                const float up = __shfl_xor_sync(0xffffffffu, v, 8);
+                publish_hidden(tile, apply_silu(v) * up, tag);
+            } else if constexpr (P == HEAD) {
+                if (lane < 16) {
+                    step->logits[tile * 16 + lane] = v;
+                }
+            } else {
+                v += s->residual[n][lane % 16];
+                publish_rows(P == O ? AT_MID : AT_X, tile, v, P == O ? tag : tag + 1);
+                __syncwarp();
+                if (lane < 16) {
+                    s->residual[n][lane] = v;
+                }
+            }
+            next_tile();
+        }
+    }
+
+    /* x of the first layer: this block's rows. */
+    __device__ __forceinline__ void begin(void)
+    {
+        typedef Shape<O> S;
+        int n = 0;
+        for (int tile = S::first_tile(0); tile < S::TILES; tile += gridDim.x, n++) {
+            const float v = step->x[tile * 16 + lane % 16];
+            publish_rows(AT_X, tile, v, first_tag);
+            if (lane < 16) {
+                s->residual[n][lane] = v;
+            }
+        }
+        for (int d = lane; d < HEAD_DIM; d += 32) {
+            s->angles[d] = step->angles[d];
+        }
+        __syncwarp();
+    }
+
+    __device__ void run(void)
+    {
+        begin();
+        for (int layer = 0; layer < LAYERS; layer++) {
+            const uint32_t tag = first_tag + layer;
+            phase<QKV>(layer, tag);
+            phase<O>(layer, tag);
+            phase<GATE_UP>(layer, tag);
+            phase<DOWN>(layer, tag);
+        }
+        phase<HEAD>(LAYERS, first_tag + LAYERS);
+        if (blockIdx.x == 0 && lane == 0) {
+            step->words[0]++; /* every block has read it: its tiles of the last layer were needed */
+        }
+    }
+};
