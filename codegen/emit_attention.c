@@ -112,7 +112,15 @@ void emit_flash_variables(KernelText *k)
     DType out = stored(k, "out");
     const char *narrow = out == DT_F16 ? "f16_pair" : "bf16_pair";
     set_int(k, "TILES", tiles);
-    set_int(k, "SHARED", (rows + 2 * FLASH_POSITIONS) * line * 2);
+    int64_t shared = (rows + 2 * FLASH_POSITIONS) * line * 2;
+    bool warpgroup = (dim == 64 || dim == 128) && !codes;
+    if (warpgroup) {
+        int64_t swizzled = (rows + 4 * FLASH_POSITIONS) * dim * 2 + 1024;
+        shared = swizzled > shared ? swizzled : shared;
+    }
+    set_int(k, "SHARED", shared);
+    tmpl_set_bool(&k->env, "warpgroup", warpgroup);
+    tmpl_set_string(&k->env, "type", stored(k, "k_cache") == DT_F16 ? "f16" : "bf16");
     tmpl_set_string(&k->env, "row_blocks",
                     arena_printf(k->emit->ctx->arena, "(rows + %lld) / %lld", (long long)rows - 1,
                                  (long long)rows));

@@ -1,20 +1,36 @@
 //# attention_flash.cu - softmax(q . k) . v for many tokens of one sequence, on the tensor cores.
 //#
-//#   A block takes one query head and BM tokens, a warp 16 * TILES of them; BN positions of keys and
-//#   values at a time come to shared memory in the background, keys while values are multiplied and
-//#   the other way round. Scores stay in registers, where they are already the left factor of the
-//#   sums. Positions go up by one from token to token. Rows in shared memory are an odd number of 16 bytes long, so that ldmatrix meets no bank
-//#   twice. The blocks with most positions come first.
-${launch(HEADS, row_blocks, 128, SHARED)};
+//#   A block takes one query head and BM tokens; BN positions of keys and values at a time come to
+//#   shared memory in the background. Scores stay in registers, where they are already the left
+//#   factor of the sums. Positions go up by one from token to token; blocks with most of them come
+//#   first. The multiplications are those of flash_warps.cu, each warp on its own, or on sm_90a of
+//#   flash_warpgroup.cu, with the same rows of 16 times 8 sums in each warp.
+${launch_early(HEADS, row_blocks, 128, SHARED)};
 void ${name}(${params})
 {
     enum { HEAD_DIM = ${HEAD_DIM}, GROUP = ${GROUP}, TILES = ${TILES}, BM = TILES * 64, BN = 64 };
-    enum { OCTETS = HEAD_DIM / 8, DEEP = (HEAD_DIM + 15) / 16, LINE = (DEEP * 2 | 1) * 8 };
-    enum { COPIES = (BN * OCTETS + 127) / 128 };
+    enum { OCTETS = HEAD_DIM / 8, DEEP = (HEAD_DIM + 15) / 16 };
     extern __shared__ __align__(16) uint8_t shared[];
-    uint16_t *const query = (uint16_t *)shared;    /* [BM][LINE] */
-    uint16_t *const key = query + BM * LINE;       /* [BN][LINE] */
-    uint16_t *const value = key + BN * LINE;       /* [BN][LINE] */
+    //% if warpgroup
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    /* Rows of 64 columns, 128 bytes, swizzled; then the next 64 columns. Two buffers of each. */
+    enum { LINE = HEAD_DIM, WARP_ROWS = 16, TILE_ROWS = 64, BUFFERS = 2 };
+    uint16_t *const query = (uint16_t *)(shared + (0u - shared_address(shared)) % 1024);
+    auto place = [&](int row, int octet, int height) {
+        return octet / 8 * height * 64 + row * 64 + (octet ^ row) % 8 * 8;
+    };
+#else
+    //% end
+    /* Rows an odd number of 16 bytes long: ldmatrix meets no bank twice. */
+    enum { LINE = (DEEP * 2 | 1) * 8, WARP_ROWS = TILES * 16, TILE_ROWS = 16 };
+    enum { BUFFERS = 1 };
+    uint16_t *const query = (uint16_t *)shared;
+    auto place = [&](int row, int octet, int) { return row * LINE + octet * 8; };
+    //% if warpgroup
+#endif
+    //% end
+    uint16_t *const value = query + BM * LINE;         /* [BUFFERS][BN] rows */
+    uint16_t *const key = value + BUFFERS * BN * LINE; /* the same */
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, i4 = lane % 4;
     const int64_t head = blockIdx.x, t0 = (int64_t)(gridDim.y - 1 - blockIdx.y) * BM;
     const int64_t of_group = head / GROUP;
@@ -30,7 +46,7 @@ void ${name}(${params})
     const float *const value_scales = (const float *)(cache + v_scale) + of_group * CONTEXT;
     //% end
     const int begin = pos[t0], in_block = min((int)(rows - t0), (int)BM), last = begin + in_block - 1;
-    const int low = begin + warp * TILES * 16, high = low + TILES * 16 - 1; /* of this warp's rows */
+    const int row0 = warp * WARP_ROWS + g; /* this lane's first one */
     //% if window > 0
     const int p0 = begin < ${window} ? 0 : (begin - ${window - 1}) / BN * BN;
     //% else
@@ -38,6 +54,7 @@ void ${name}(${params})
     //% end
 
     //% if k_codes
+    enum { COPIES = (BN * OCTETS + 127) / 128 };
     const uint32_t exponent = opaque(0x43004300); /* two bf16 from 128 on */
     uint2 raw_keys[COPIES], raw_values[COPIES];
     auto ask = [&](uint2 *raw, const int8_t *from, int p) {
@@ -55,7 +72,7 @@ void ${name}(${params})
             const int c = threadIdx.x + i * 128;
             if (BN * OCTETS % 128 == 0 || c < BN * OCTETS) {
                 const uint4 o = bf16_of_i8x8(raw[i].x, raw[i].y, exponent);
-                *(uint4 *)(to + c / OCTETS * LINE + c % OCTETS * 8) =
+                *(uint4 *)(to + place(c / OCTETS, c % OCTETS, BN)) =
                     make_uint4(__byte_perm(o.x, o.y, 0x5410), __byte_perm(o.x, o.y, 0x7632),
                                __byte_perm(o.z, o.w, 0x5410), __byte_perm(o.z, o.w, 0x7632));
             }
@@ -63,23 +80,38 @@ void ${name}(${params})
     };
     //% else
     auto ask = [&](uint16_t *to, const uint16_t *from, int p) {
-#pragma unroll 2 /* addresses kept ready would not fit the registers */
-        for (int i = 0; i < COPIES; i++) {
-            const int c = threadIdx.x + i * 128, at = min(p + c / OCTETS, last);
-            if (BN * OCTETS % 128 == 0 || c < BN * OCTETS) {
-                copy_async16(to + c / OCTETS * LINE + c % OCTETS * 8,
-                             from + (int64_t)at * HEAD_DIM + c % OCTETS * 8);
-            }
+        //% if warpgroup
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+        /* A thread copies the same columns of every row that it takes. */
+        enum { STEP = 128 / OCTETS };
+        const int row = threadIdx.x / OCTETS, octet = threadIdx.x % OCTETS;
+        uint16_t *const first = to + place(row, octet, BN);
+#pragma unroll
+        for (int i = 0; i < BN / STEP; i++) {
+            copy_async16(first + i * STEP * 64,
+                         from + (int64_t)min(p + row + i * STEP, last) * HEAD_DIM + octet * 8);
         }
+#else
+        //% end
+#pragma unroll 1 /* more addresses would not fit beside mma.sync */
+        for (int c = threadIdx.x; c < BN * OCTETS; c += 128) {
+            copy_async16(to + place(c / OCTETS, c % OCTETS, BN),
+                         from + (int64_t)min(p + c / OCTETS, last) * HEAD_DIM + c % OCTETS * 8);
+        }
+        //% if warpgroup
+#endif
+        //% end
     };
     //% end
+    dependency_wait();
+    dependents_launch();
     ask(${k_codes ? "raw_keys" : "key"}, keys, p0);
     for (int c = threadIdx.x; c < BM * OCTETS; c += 128) {
-        const int row = c / OCTETS, d = c % OCTETS * 8;
+        const int row = c / OCTETS;
         const int64_t t = t0 + min(row, in_block - 1);
         float f[8];
-        ${floats_q}(f, ${load_q}(${row("q", "t")} + head * HEAD_DIM + d));
-        *(uint4 *)(query + row * LINE + d) =
+        ${floats_q}(f, ${load_q}(${row("q", "t")} + head * HEAD_DIM + c % OCTETS * 8));
+        *(uint4 *)(query + place(row, c % OCTETS, BM)) =
             make_uint4(${pair}(f[0], f[1]), ${pair}(f[2], f[3]), ${pair}(f[4], f[5]),
                        ${pair}(f[6], f[7]));
     }
@@ -94,158 +126,102 @@ void ${name}(${params})
     for (int m = 0; m < TILES; m++) {
         max[m][0] = max[m][1] = -1e30f;
     }
-    for (int p = p0; p <= last; p += BN) {
-        //% if k_codes
-        arrive(key, raw_keys);
-        //% else
-        wait_copies();
-        //% end
-        __syncthreads(); /* keys are there, values are free */
-        ask(${k_codes ? "raw_values" : "value"}, values, p);
-        float s[TILES][8][4] = {};
-        if (p <= high) {
+    /* The scores of tile m become weights; what was summed so far shrinks to the new maximum. */
+    auto weigh = [&](float (&s)[8][4], int m, int p) {
+        const int low = begin + row0 - g + m * TILE_ROWS;
+        //% if k_scaled
 #pragma unroll
-            for (int k = 0; k < DEEP; k++) {
-                uint4 q_part[TILES];
+        for (int n = 0; n < 8; n++) {
 #pragma unroll
-                for (int m = 0; m < TILES; m++) {
-                    const int row = (warp * TILES + m) * 16 + lane % 16;
-                    q_part[m] = load_matrix(query + row * LINE + k * 16 + lane / 16 * 8);
-                }
-#pragma unroll
-                for (int n = 0; n < 4; n++) {
-                    const int row = n * 16 + lane / 16 * 8 + lane % 8;
-                    const uint4 b = load_matrix(key + row * LINE + k * 16 + lane / 8 % 2 * 8);
-#pragma unroll
-                    for (int m = 0; m < TILES; m++) {
-                        ${mma}(s[m][n * 2], q_part[m], b.x, b.y);
-                        ${mma}(s[m][n * 2 + 1], q_part[m], b.z, b.w);
-                    }
-                }
+            for (int j = 0; j < 2; j++) {
+                const float scale = key_scales[min(p + n * 8 + i4 * 2 + j, last)];
+                s[n][j] *= scale;
+                s[n][2 + j] *= scale;
             }
-            //% if k_scaled
+        }
+        //% end
+        //% if softcap > 0
+#pragma unroll
+        for (int i = 0; i < 32; i++) {
+            s[i / 4][i % 4] = ${f32(softcap_factor)} * tanh_of(s[i / 4][i % 4] * ${f32(score_factor)});
+        }
+        //% end
+        //% if window > 0
+        const bool edge = p + BN - 1 > low || p <= low + 15 - ${window};
+        //% else
+        const bool edge = p + BN - 1 > low;
+        //% end
+        if (edge) {
+#pragma unroll
+            for (int i = 0; i < 32; i++) {
+                const int at = p + i / 4 * 8 + i4 * 2 + i % 2, row = low + i % 4 / 2 * 8 + g;
+                //% if window > 0
+                s[i / 4][i % 4] = at <= row && at > row - ${window} ? s[i / 4][i % 4] : -1e30f;
+                //% else
+                s[i / 4][i % 4] = at <= row ? s[i / 4][i % 4] : -1e30f;
+                //% end
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            float most = max[m][r];
+#pragma unroll
+            for (int n = 0; n < 8; n++) {
+                most = fmaxf(most, fmaxf(s[n][r * 2], s[n][r * 2 + 1]));
+            }
+            most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
+            most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
+            const float shrink = exp2_of((max[m][r] - most) * ${f32(factor)});
+            const float zero = fmaxf(most, -1e29f) * ${f32(factor)}; /* hidden ones become 0 */
+            max[m][r] = most;
+            total[m][r] *= shrink;
 #pragma unroll
             for (int n = 0; n < 8; n++) {
 #pragma unroll
                 for (int j = 0; j < 2; j++) {
-                    const float scale = key_scales[min(p + n * 8 + i4 * 2 + j, last)];
-#pragma unroll
-                    for (int m = 0; m < TILES; m++) {
-                        s[m][n][j] *= scale;
-                        s[m][n][2 + j] *= scale;
-                    }
-                }
-            }
-            //% end
-            //% if softcap > 0
-#pragma unroll
-            for (int i = 0; i < TILES * 32; i++) {
-                float *const x = &s[i / 32][i / 4 % 8][i % 4];
-                *x = ${f32(softcap_factor)} * tanh_of(*x * ${f32(score_factor)});
-            }
-            //% end
-            //% if window > 0
-            const bool edge = p + BN - 1 > low || p <= high - ${window};
-            //% else
-            const bool edge = p + BN - 1 > low;
-            //% end
-            if (edge) {
-#pragma unroll
-                for (int i = 0; i < TILES * 32; i++) {
-                    const int m = i / 32, n = i / 4 % 8, e = i % 4;
-                    const int at = p + n * 8 + i4 * 2 + e % 2, row = low + m * 16 + e / 2 * 8 + g;
-                    //% if window > 0
-                    s[m][n][e] = at <= row && at > row - ${window} ? s[m][n][e] : -1e30f;
-                    //% else
-                    s[m][n][e] = at <= row ? s[m][n][e] : -1e30f;
-                    //% end
+                    s[n][r * 2 + j] = exp2_of(s[n][r * 2 + j] * ${f32(factor)} - zero);
+                    total[m][r] += s[n][r * 2 + j];
                 }
             }
 #pragma unroll
-            for (int m = 0; m < TILES; m++) {
-#pragma unroll
-                for (int r = 0; r < 2; r++) {
-                    float most = max[m][r];
-#pragma unroll
-                    for (int n = 0; n < 8; n++) {
-                        most = fmaxf(most, fmaxf(s[m][n][r * 2], s[m][n][r * 2 + 1]));
-                    }
-                    most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 1));
-                    most = fmaxf(most, __shfl_xor_sync(0xffffffff, most, 2));
-                    const float shrink = exp2_of((max[m][r] - most) * ${f32(factor)});
-                    const float zero = fmaxf(most, -1e29f) * ${f32(factor)}; /* hidden ones become 0 */
-                    max[m][r] = most;
-                    total[m][r] *= shrink;
-#pragma unroll
-                    for (int n = 0; n < 8; n++) {
-#pragma unroll
-                        for (int j = 0; j < 2; j++) {
-                            float *const x = &s[m][n][r * 2 + j];
-                            *x = exp2_of(*x * ${f32(factor)} - zero);
-                            total[m][r] += *x;
-                        }
-                    }
-#pragma unroll
-                    for (int d = 0; d < DEEP * 2; d++) {
-                        sum[m][d][r * 2] *= shrink;
-                        sum[m][d][r * 2 + 1] *= shrink;
-                    }
-                }
+            for (int d = 0; d < DEEP * 2; d++) {
+                sum[m][d][r * 2] *= shrink;
+                sum[m][d][r * 2 + 1] *= shrink;
             }
-            //% if v_scaled
-#pragma unroll
-            for (int n = 0; n < 8; n++) {
-#pragma unroll
-                for (int j = 0; j < 2; j++) {
-                    const float scale = value_scales[min(p + n * 8 + i4 * 2 + j, last)];
-#pragma unroll
-                    for (int m = 0; m < TILES; m++) {
-                        s[m][n][j] *= scale;
-                        s[m][n][2 + j] *= scale;
-                    }
-                }
-            }
-            //% end
         }
-        //% if k_codes
-        arrive(value, raw_values);
-        //% else
-        wait_copies();
+        //% if v_scaled
+#pragma unroll
+        for (int n = 0; n < 8; n++) {
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                const float scale = value_scales[min(p + n * 8 + i4 * 2 + j, last)];
+                s[n][j] *= scale;
+                s[n][2 + j] *= scale;
+            }
+        }
         //% end
-        __syncthreads(); /* values are there, keys are free */
-        if (p + BN <= last) {
-            ask(${k_codes ? "raw_keys" : "key"}, keys, p + BN);
-        }
-        if (p <= high) {
-#pragma unroll
-            for (int k = 0; k < 4; k++) {
-                uint4 a[TILES];
-#pragma unroll
-                for (int m = 0; m < TILES; m++) {
-                    const float *const x = s[m][k * 2], *const y = s[m][k * 2 + 1];
-                    a[m] = make_uint4(${pair}(x[0], x[1]), ${pair}(x[2], x[3]),
-                                      ${pair}(y[0], y[1]), ${pair}(y[2], y[3]));
-                }
-#pragma unroll
-                for (int d = 0; d < DEEP; d++) {
-                    const int row = k * 16 + lane % 16;
-                    const uint4 b =
-                        load_matrix_turned(value + row * LINE + d * 16 + lane / 16 * 8);
-#pragma unroll
-                    for (int m = 0; m < TILES; m++) {
-                        ${mma}(sum[m][d * 2], a[m], b.x, b.y);
-                        ${mma}(sum[m][d * 2 + 1], a[m], b.z, b.w);
-                    }
-                }
-            }
-        }
-    }
+    };
+    /* Weights of 16 positions as the left factor. */
+    auto left = [&](const float (&s)[8][4], int k) {
+        const float *const x = s[k * 2], *const y = s[k * 2 + 1];
+        return make_uint4(${pair}(x[0], x[1]), ${pair}(x[2], x[3]), ${pair}(y[0], y[1]),
+                          ${pair}(y[2], y[3]));
+    };
+    //% if warpgroup
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    ${part("flash_warpgroup", "")};
+#else
+    //% end
+    ${part("flash_warps", "")};
+    //% if warpgroup
+#endif
+    //% end
 
 #pragma unroll
     for (int m = 0; m < TILES; m++) {
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            const int row = (warp * TILES + m) * 16 + g + r * 8;
+            const int row = row0 + m * TILE_ROWS + r * 8;
             const int64_t t = t0 + row;
             float whole = total[m][r];
             whole += __shfl_xor_sync(0xffffffff, whole, 1);
