@@ -13,7 +13,7 @@ enum { TILE_ROWS = 16, BLOCK_ROWS = 128, STEP = 64, MMA_COLUMNS = 16 };
 enum { SHARED_BYTES = 232448 }; /* what a block of sm_90 can have */
 enum { VALUES_AT_ONCE = 32 };   /* whose operands are loaded before the first is stored */
 
-static const int widths[] = {128, 256};
+static const int widths[] = {64, 128, 256};
 enum { N_WIDTHS = sizeof widths / sizeof widths[0] };
 
 /* Kernels compiled when the program starts may be for any chip. */
@@ -79,6 +79,12 @@ static bool fits(const KernelText *k)
     bool plain = variant != NULL && strcmp(variant, "matmul_mma") == 0;
     return (plain || qkv) && for_sm90a(k->emit) && sums_fit(k) && result_fits(k) &&
            (plain || qkv_fits(k));
+}
+
+/* No tile is wider than the phase has tokens, but for the narrowest. */
+static bool has_width(const KernelText *k, int i)
+{
+    return i == 0 || widths[i - 1] < k->phase->module->tokens;
 }
 
 static bool only_sm90a(const KernelText *k)
@@ -153,12 +159,14 @@ static bool add_width(KernelText *k, const EmittedKernel *portable, int tokens)
 static void put_gemm(Buf *b, const KernelText *k)
 {
     const KernelParam *w = emit_find_param(k, "w"), *x = emit_find_param(k, "x");
-    buf_puts(b, "    const SinterGemm gemm = {\n        .kernel = {");
+    Str id[N_WIDTHS];
     for (int i = 0; i < N_WIDTHS; i++) {
-        buf_printf(b, "%s%s", i > 0 ? ", " : "", emit_kernel_id(k->emit, symbol_of(k, widths[i])));
+        id[i] = has_width(k, i) ? emit_kernel_id(k->emit, symbol_of(k, widths[i])) : "-1";
     }
+    buf_puts(b, "    const SinterGemm gemm = {\n");
+    emit_wrapped(b, "        .kernel = {", id, N_WIDTHS, 0, "},");
     buf_printf(b,
-               "},\n        .x = x, .x_stride = %lld, .rows = rows, .columns = %lld,\n"
+               "\n        .x = x, .x_stride = %lld, .rows = rows, .columns = %lld,\n"
                "        .w = w, .w_rows = %lld, .w_bits = %d, .shared = %d,\n    };\n",
                (long long)x->stride, (long long)columns_of(w->ir), (long long)w->ir->dim[0],
                dtype_bits(w->stored), SHARED_BYTES);
@@ -210,7 +218,7 @@ bool emit_wgmma(KernelText *k, EmittedKernel *portable)
                                                    "%s#endif\n",
                                                    portable->text));
     for (int i = 0; i < N_WIDTHS; i++) {
-        if (!add_width(k, portable, widths[i])) {
+        if (has_width(k, i) && !add_width(k, portable, widths[i])) {
             return false;
         }
     }

@@ -4,7 +4,7 @@
 
 #include "cuda_parts.h"
 
-enum { WIDTHS = sizeof(((SinterGemm *)0)->kernel) / sizeof(int), NARROWEST = 128 };
+enum { WIDTHS = sizeof(((SinterGemm *)0)->kernel) / sizeof(int), NARROWEST = 64 };
 enum { ROWS_IN_TILE = 16, ROWS_IN_BLOCK = 128, STEP = 64, THREADS = 384 };
 enum { TYPE_UINT8 = 0, TYPE_UINT16 = 1, SWIZZLE_32 = 1, SWIZZLE_64 = 2, SWIZZLE_128 = 3 };
 enum { PROMOTE_256 = 3 };
@@ -61,7 +61,7 @@ static int choose_width(const SinterGemm *m, int blocks)
         int tokens = NARROWEST << i;
         int tiles = up(m->rows, tokens) * up(m->w_rows, ROWS_IN_BLOCK);
         int64_t cost = (int64_t)up(tiles, blocks) * (tokens + TILE_COST);
-        if (cost < least) {
+        if (m->kernel[i] >= 0 && cost < least) {
             least = cost;
             best = i;
         }

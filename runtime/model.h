@@ -129,7 +129,7 @@ void sinter_gpu_launch(SinterGpu *g, int kernel, SinterGrid grid, void **arg);
 /* A matmul of many tokens with kernels for sm_90a: x [rows, columns] of 16-bit elements, w tiles of
  * 16 rows x 64 bytes. */
 typedef struct SinterGemm {
-    int kernel[2]; /* for tiles of 128 and 256 tokens */
+    int kernel[3]; /* for tiles of 64, 128 and 256 tokens; -1: there is none */
     const void *x, *w;
     int rows, columns, x_stride, w_rows, w_bits;
     int shared; /* bytes of dynamic shared memory */

@@ -29,7 +29,7 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
 #pragma unroll
             for (int i = 0; i < BT / 2; i++) {
                 const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-                const int64_t t = at < rows ? at : rows - 1;
+                const int64_t t = ${T % BT == 0 ? "at" : "at < rows ? at : rows - 1"};
                 const int64_t n = unit * HEAD_DIM + i % 4 / 2 * (HEAD_DIM / 2) + d0 + lane / 4;
                 const float acc0 = sums[i];
                 ${leaves};
@@ -44,14 +44,13 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
 #pragma unroll
                     for (int i = first; i < first + ${PART}; i += i % 2 * 2 + 1) {
                         const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-                        const int64_t t = at < rows ? at : rows - 1;
+                        const int64_t t = ${T % BT == 0 ? "at" : "at < rows ? at : rows - 1"};
                         const float *angle = ${row("angles", "t")} + d0 + lane / 4;
                         const float c = angle[0], s = angle[HEAD_DIM / 2];
                         const float low = sums[i], high = sums[i + 2];
                         sums[i] = low * c - high * s;
                         sums[i + 2] = high * c + low * s;
                     }
-                    asm volatile("" ::: "memory"); /* so many loads at once, no more */
                 }
             }
             //% end

@@ -1,6 +1,7 @@
 //# matmul_wgmma.cu - out = epilogue(x . w^T) for many tokens on sm_90a; rows of weights are the
 //# tensor cores' 64 rows, tokens their columns, so that gate and up, which alternate by 8 rows, are
 //# in one thread. Values take the place of some sums first: loads of operands do not wait for stores.
+//# Operands have all T rows, so those behind the last may be read.
 //% if both_chips
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 //% end
@@ -29,7 +30,7 @@ void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ Te
 #pragma unroll
                 for (int i = first; i < first + ${PART}; i++) {
                     const int at = t0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
-                    const int64_t t = at < rows ? at : rows - 1;
+                    const int64_t t = ${T % BT == 0 ? "at" : "at < rows ? at : rows - 1"};
                     //% if WAYS > 1
                     if (i % 4 >= 2) {
                         continue;

@@ -205,12 +205,20 @@ template <int BATCHES> __device__ inline void warpgroup_wait(void)
 }
 
 //% end
+//% if used("warpgroup_bf16_64")
+${warpgroup_multiply("bf16", false, 64)};
+
+//% end
 //% if used("warpgroup_bf16_128")
 ${warpgroup_multiply("bf16", false, 128)};
 
 //% end
 //% if used("warpgroup_bf16_256")
 ${warpgroup_multiply("bf16", false, 256)};
+
+//% end
+//% if used("warpgroup_bf16_codes_64")
+${warpgroup_multiply("bf16", true, 64)};
 
 //% end
 //% if used("warpgroup_bf16_codes_128")
@@ -221,12 +229,20 @@ ${warpgroup_multiply("bf16", true, 128)};
 ${warpgroup_multiply("bf16", true, 256)};
 
 //% end
+//% if used("warpgroup_f16_64")
+${warpgroup_multiply("f16", false, 64)};
+
+//% end
 //% if used("warpgroup_f16_128")
 ${warpgroup_multiply("f16", false, 128)};
 
 //% end
 //% if used("warpgroup_f16_256")
 ${warpgroup_multiply("f16", false, 256)};
+
+//% end
+//% if used("warpgroup_f16_codes_64")
+${warpgroup_multiply("f16", true, 64)};
 
 //% end
 //% if used("warpgroup_f16_codes_128")
