@@ -7,7 +7,6 @@
 
 enum { WARPS = 8, ROWS = 16, BLOCK_K = 32, LEAST_BLOCKS = 64, MAX_SPLITS = 16 };
 enum { CHUNK = 2, FLYING = 3, COPIES = 4, HEADER_WORDS = 2 };
-enum { EARLY_DIM = 64 }; /* keys and values of so wide heads wait in registers for their query */
 enum { SHARED_BYTES = 227 << 10, SLOT_BYTES = WARPS * CHUNK * 1024, FEWEST_SLOTS = 4 };
 
 bool step_parse_how(const char *name, DecodeHow *how)
@@ -236,9 +235,6 @@ bool step_plan(Plan *plan, DecodeHow how)
                       : s->phase == NULL   ? "there is no decode of one sequence"
                                            : check(plan, s);
     why = why ? why : divide(s);
-    if (why == NULL && how == DECODE_AUTO && s->attention->a.head_dim > EARLY_DIM) {
-        why = "heads of 128 spill registers in one kernel (--decode stream makes it all the same)";
-    }
     if (why == NULL) {
         s->words_at = (plan->scratch_bytes + ALIGN - 1) / ALIGN * ALIGN;
         plan->scratch_bytes = s->words_at + s->words * 8;

@@ -8,7 +8,7 @@
 #include "codegen/plan.h"
 
 typedef enum DecodeHow {
-    DECODE_AUTO,   /* one kernel where it can be, without spilled registers */
+    DECODE_AUTO,   /* one kernel where it can be */
     DECODE_CHAIN,  /* kernels one after the other */
     DECODE_STREAM, /* one kernel, or a diagnostic */
 } DecodeHow;
