@@ -476,6 +476,13 @@ static inline float vec_sum(VecF v)
 {
     //% if avx512
     return _mm512_reduce_add_ps((__m512)v);
+    //% elif avx2
+    const __m128 upper = _mm256_extractf128_ps((__m256)v, 1);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), upper);
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    //% elif neon
+    return vaddvq_f32((float32x4_t)v);
     //% else
     float sum = 0;
     for (int i = 0; i < LANES; i++) {
@@ -492,6 +499,13 @@ static inline int32_t veci_sum(VecI v)
 {
     //% if avx512
     return _mm512_reduce_add_epi32((__m512i)v);
+    //% elif avx2
+    const __m128i upper = _mm256_extracti128_si256((__m256i)v, 1);
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128((__m256i)v), upper);
+    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+    //% elif neon
+    return vaddvq_s32((int32x4_t)v);
     //% else
     int32_t sum = 0;
     for (int i = 0; i < LANES; i++) {
