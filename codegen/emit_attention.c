@@ -105,7 +105,7 @@ enum { FLASH_POSITIONS = 64, WARP_ROWS = 64 }; /* rows of one tile of each of fo
 void emit_flash_variables(KernelText *k)
 {
     int64_t dim = k->op->a.head_dim;
-    bool codes = stored(k, "k_cache") == DT_I8;
+    bool codes = dtype_is_code(stored(k, "k_cache"));
     int64_t tiles = dim <= MAX_SLICE && !codes ? 2 : 1, rows = tiles * WARP_ROWS;
     int64_t line = (divide_up(dim, 16) * 2 | 1) * 8;
     set_arithmetic(k);
@@ -120,6 +120,8 @@ void emit_flash_variables(KernelText *k)
     }
     set_int(k, "SHARED", shared);
     tmpl_set_bool(&k->env, "warpgroup", warpgroup);
+    tmpl_set_string(&k->env, "widen",
+                    stored(k, "k_cache") == DT_E4M3 ? "bf16_from_e4m3x8" : "bf16_of_i8x8");
     tmpl_set_string(&k->env, "type", stored(k, "k_cache") == DT_F16 ? "f16" : "bf16");
     tmpl_set_string(&k->env, "row_blocks",
                     arena_printf(k->emit->ctx->arena, "(rows + %lld) / %lld", (long long)rows - 1,

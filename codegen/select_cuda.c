@@ -80,8 +80,7 @@ static bool tensor_attention(const Choice *c)
 {
     DType q = type_in(c, ATTN_Q)->dtype, k = type_in(c, ATTN_K)->dtype;
     return whole_octets(c) && (q == DT_BF16 || q == DT_F16) && k == type_in(c, ATTN_V)->dtype &&
-           (k == DT_BF16 || k == DT_F16 || k == DT_I8 ||
-            (k == DT_E4M3 && c->module->phase == PHASE_DECODE));
+           (k == DT_BF16 || k == DT_F16 || k == DT_I8 || k == DT_E4M3);
 }
 
 static bool splits_cache(const Choice *c)
@@ -89,10 +88,12 @@ static bool splits_cache(const Choice *c)
     return c->module->phase == PHASE_DECODE && tensor_attention(c);
 }
 
-/* The largest score is looked for before the scale is multiplied in. */
+/* The largest score is looked for before the scale is multiplied in. Codes of the next positions
+ * wait in registers, which those of longer heads do not fit. */
 static bool many_queries(const Choice *c)
 {
-    return c->module->phase == PHASE_PREFILL && tensor_attention(c) && c->op->a.scale >= 0;
+    bool fits = !dtype_is_code(type_in(c, ATTN_K)->dtype) || c->op->a.head_dim <= 128;
+    return c->module->phase == PHASE_PREFILL && tensor_attention(c) && c->op->a.scale >= 0 && fits;
 }
 
 /* Also: no norm over the head, and RoPE rotates all of it by halves. */

@@ -57,7 +57,7 @@ void ${name}(${params})
     enum { COPIES = (BN * OCTETS + 127) / 128 };
     const uint32_t exponent = opaque(0x43004300); /* two bf16 from 128 on */
     uint2 raw_keys[COPIES], raw_values[COPIES];
-    auto ask = [&](uint2 *raw, const int8_t *from, int p) {
+    auto ask = [&](uint2 *raw, const ${k_type} *from, int p) {
 #pragma unroll
         for (int i = 0; i < COPIES; i++) {
             const int c = threadIdx.x + i * 128, at = min(p + c / OCTETS, last);
@@ -71,7 +71,7 @@ void ${name}(${params})
         for (int i = 0; i < COPIES; i++) {
             const int c = threadIdx.x + i * 128;
             if (BN * OCTETS % 128 == 0 || c < BN * OCTETS) {
-                const uint4 o = bf16_of_i8x8(raw[i].x, raw[i].y, exponent);
+                const uint4 o = ${widen}(raw[i].x, raw[i].y, exponent);
                 *(uint4 *)(to + place(c / OCTETS, c % OCTETS, BN)) =
                     make_uint4(__byte_perm(o.x, o.y, 0x5410), __byte_perm(o.x, o.y, 0x7632),
                                __byte_perm(o.z, o.w, 0x5410), __byte_perm(o.z, o.w, 0x7632));
