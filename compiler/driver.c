@@ -4,6 +4,7 @@
  *                                          `-> packed weights
  *
  * Each command is one function; what they share is in compilation.c. */
+#include "codegen/step.h"
 #include "compiler/driver.h"
 
 #include <stdio.h>
@@ -148,6 +149,20 @@ static const char *compare_mlp(const Compilation *c, Phase phase, int tokens)
     return b.len ? b.data : NULL;
 }
 
+/* How a step of one token would be launched on a GPU; NULL for any other. */
+static const char *decode_words(Ctx *ctx, const Target *target, Module *m)
+{
+    if (!target->gpu || m->phase != PHASE_DECODE || m->tokens != 1) {
+        return NULL;
+    }
+    Plan *plan = plan_build(ctx, target, &m, 1);
+    if (!plan || !step_plan(plan, DECODE_AUTO)) {
+        return NULL;
+    }
+    return plan->step ? "one kernel"
+                      : arena_printf(ctx->arena, "a chain of kernels: %s", plan->chain);
+}
+
 static bool run_inspect(Ctx *ctx, const Options *o)
 {
     Compilation c;
@@ -174,6 +189,7 @@ static bool run_inspect(Ctx *ctx, const Options *o)
         return false;
     }
     in.module = m;
+    in.decode = o->cost ? decode_words(ctx, c.target, m) : NULL;
     Buf b = buf_create(ctx->arena);
     return inspect_view(&in, o, &b) && deliver(ctx, o, &b);
 }

@@ -345,6 +345,9 @@ static bool view_text(const Inspection *in, const Options *o, Buf *b)
     }
     if (o->cost) {
         cost_table_print(b, in->module, in->device, in->kv_len);
+        if (in->decode) {
+            buf_printf(b, "\ndecode of one token: %s\n", in->decode);
+        }
     }
     if (o->time_passes) {
         inspect_print_times(in, b);

@@ -27,6 +27,7 @@ typedef struct Inspection {
     const Device *device;
     int64_t kv_len;
     const char *mlp_table; /* traffic of the MLP strategies, made by mlp_traffic_print */
+    const char *decode;    /* how a GPU's step of one token is launched; NULL: no such step */
 } Inspection;
 
 /* PassEnv.after callback: records a step (user = Inspection). */

@@ -53,6 +53,32 @@ clean "tinytales int8 x int8, int8 cache" $spec --quant int8+a8+kv8
 clean "tinytales fp8, fp8 cache" $spec --quant fp8+kvfp8
 clean "tinytales fp8 x fp8" $spec --quant fp8+afp8+head
 
+step=model_specs/llama-3.2-1b.yaml
+says() # WORDS SPEC OPTIONS
+{
+    words=$1
+    shift
+    "$SINTER" inspect "$@" --target cuda --cost | grep -qF "$words"
+}
+check "one kernel for a step of one token" says "decode of one token: one kernel" $step
+check "heads with norms: a chain, and why" says "a chain of kernels: a layer is not qkv" \
+    model_specs/qwen3-8b.yaml
+check "codes: a chain, and why" says "a chain of kernels: weights or activations are not bf16" $step \
+    --quant int8
+emits() # COUNT HOW
+{
+    emit step-$2 $step --batch 1 --decode "$2" &&
+        [ "$(grep -c 'static int decode1_step' "$work/step-$2/llama-3.2-1b.c")" = "$1" ]
+}
+check "--decode auto makes it" emits 1 auto
+check "--decode stream makes it" emits 1 stream
+check "--decode chain does not" emits 0 chain
+refused "--decode stream where it cannot be" 1 "$SINTER" compile $spec --target cuda --arch sm_90a \
+    --decode stream -o "$work/x" -- "--decode stream: a matrix has columns that are no multiple of 512" \
+    "--decode chain works"
+refused "--decode sideways" 1 "$SINTER" compile $spec --target cuda --arch sm_90a --decode sideways \
+    -o "$work/x" -- "--decode is auto, chain or stream, not 'sideways'"
+
 refused "a chip that does not exist" 1 "$SINTER" compile $spec --target cuda --arch sm_91 -o "$work/x" \
     -- "unknown chip 'sm_91', did you mean 'sm_90'"
 refused "--arch without the CUDA target" 1 "$SINTER" compile $spec --arch sm_90a -o "$work/x" \
