@@ -79,6 +79,22 @@ refused "--decode stream where it cannot be" 1 "$SINTER" compile $spec --target 
 refused "--decode sideways" 1 "$SINTER" compile $spec --target cuda --arch sm_90a --decode sideways \
     -o "$work/x" -- "--decode is auto, chain or stream, not 'sideways'"
 
+# One text for both: a prefill matmul has a kernel for sm_90a and one for all other chips.
+kernels_of() # CHIP PATTERN
+{
+    "$nvcc" -cubin -arch="$1" -O3 --std=c++17 -o "$work/x.cubin" "$work"/both/*.cu && grep -aq "$2" "$work/x.cubin"
+}
+
+if [ -z "$nvcc" ]; then
+    skip "kernels for each chip" "there is no nvcc here"
+else
+    "$SINTER" compile $spec --target cuda --arch sm_80,sm_90a --batch 1 --emit src -o "$work/both" || exit 1
+    check "sm_90a has the warpgroup kernels" kernels_of sm_90a layer_down_wgmma256
+    check "sm_80 has the portable ones" kernels_of sm_80 prefill512_layer_down
+    check "and not the warpgroup kernels" sh -c "! grep -aq wgmma '$work/x.cubin'"
+    rm -rf "$work/both"
+fi
+
 refused "a chip that does not exist" 1 "$SINTER" compile $spec --target cuda --arch sm_91 -o "$work/x" \
     -- "unknown chip 'sm_91', did you mean 'sm_90'"
 refused "--arch without the CUDA target" 1 "$SINTER" compile $spec --arch sm_90a -o "$work/x" \
