@@ -37,7 +37,7 @@ typedef struct EmittedKernel {
     Str func, purpose, symbol;
     Str key; /* its text under a neutral name */
     Str comment;
-    Str text; /* NULL: only a host function */
+    Str text;   /* NULL: only a host function */
     Str file;   /* its template, below the target's folder */
     Str launch; /* GPU targets: the host function that launches it */
     int shared; /* bytes of dynamic shared memory of a block */

@@ -118,7 +118,7 @@ typedef struct Plan {
     VEC(PlanPhase) phases; /* decode by T, then prefill */
     VEC(KvBlock) kv;
     int64_t kv_bytes, scratch_bytes;
-    int n_infos; /* kernels over all phases */
+    int n_infos;           /* kernels over all phases */
     struct StepPlan *step; /* decode of one token as one kernel (step.h); NULL: a chain of them */
     Str chain;             /* why a chain; NULL where it was not asked */
 } Plan;

@@ -32,8 +32,8 @@ typedef struct Target {
     bool whole_tiles;      /* a matrix whose columns are not whole tiles stays in rows */
     /* NULL, or: does the kernel of this decode matmul normalise x on the way in? */
     bool (*norm_prologue)(const Func *f, const Op *op);
-    bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together lie `block` apart */
-    int block;             /* rows that interleave_rows takes in turn */
+    bool pair_heads; /* matmul_qkv: rows that RoPE rotates together lie `block` apart */
+    int block;       /* rows that interleave_rows takes in turn */
 } Target;
 
 /* The C target for an instruction set; "native" asks this machine. NULL after a diagnostic. */
@@ -41,8 +41,8 @@ const Target *target_c(Ctx *ctx, const char *cpu);
 /* The CUDA target for a list of chips, "sm_80,sm_90a,compute_90"; NULL: those. NULL after a
  * diagnostic. */
 const Target *target_cuda(Ctx *ctx, const char *chips);
-/* Bytes of shared memory that a block can have on a chip; INT_MAX when that depends on the chip that
- * PTX meets. */
+/* Bytes of shared memory that a block can have on a chip; INT_MAX when that depends on the chip
+ * that PTX meets. */
 int target_block_shared(const char *arch);
 /* Of the file that holds the code for "sm_90a": "cubin"; for "compute_90": "ptx". */
 const char *target_code_suffix(const char *arch);

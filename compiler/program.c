@@ -52,8 +52,8 @@ static bool plan_decode(Program *p)
 {
     DecodeHow how;
     if (!step_parse_how(p->c->o->decode, &how)) {
-        return diag_error(p->c->ctx->diag, nowhere,
-                          "--decode is auto, chain or stream, not '%s'", p->c->o->decode);
+        return diag_error(p->c->ctx->diag, nowhere, "--decode is auto, chain or stream, not '%s'",
+                          p->c->o->decode);
     }
     return step_plan(p->plan, how);
 }

@@ -35,9 +35,9 @@ typedef struct PassEnv {
     bool whole_tiles;      /* only matrices whose columns are whole tiles */
     /* NULL, or: can the target's kernel of this decode matmul normalise x itself? */
     bool (*norm_prologue)(const Func *f, const Op *op);
-    bool pair_heads;       /* matmul_qkv: rows that RoPE rotates together `block` apart */
-    int block;             /* target's interleave block (= tile rows) */
-    Ledger *ledger;        /* may be NULL */
+    bool pair_heads; /* matmul_qkv: rows that RoPE rotates together `block` apart */
+    int block;       /* target's interleave block (= tile rows) */
+    Ledger *ledger;  /* may be NULL */
     /* Called after every pass with its name and number of changes (dumps, inspect's steps). */
     void (*after)(void *user, const Module *m, const char *pass, int changes, double seconds);
     void *user;

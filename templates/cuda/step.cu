@@ -59,7 +59,9 @@ struct Step {
 
 template <int P> struct Shape {
     enum {
-        K = P == DOWN ? D_FF : P == O ? HEADS * HEAD_DIM : D_MODEL,
+        K = P == DOWN ? D_FF
+            : P == O  ? HEADS * HEAD_DIM
+                      : D_MODEL,
         N = P == QKV              ? (HEADS + 2 * KV) * HEAD_DIM
             : P == O || P == DOWN ? D_MODEL
             : P == GATE_UP        ? 2 * D_FF
@@ -72,9 +74,8 @@ template <int P> struct Shape {
     /* Tiles go round the blocks; who has one more than the others changes from layer to layer. */
     static __device__ __forceinline__ int first_tile(int layer)
     {
-        const int turned = P == O || P == DOWN || P == HEAD
-                               ? 0
-                               : layer * 37 + (P == GATE_UP ? (int)TILES : 0);
+        const int turned =
+            P == O || P == DOWN || P == HEAD ? 0 : layer * 37 + (P == GATE_UP ? (int)TILES : 0);
         return ((int)blockIdx.x + turned) % (int)gridDim.x;
     }
 
