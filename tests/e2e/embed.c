@@ -45,7 +45,7 @@ static int print_ids(SinterSequence *q, int count)
 
 int main(int argc, char **argv)
 {
-    SinterOptions options = {1, 0, 1, 0, 0, NULL, NULL};
+    SinterOptions options = {.threads = 1, .max_sequences = 1};
     Sinter *s = NULL;
     if (argc < 4 || sinter_open(&s, argv[1], &options) != SINTER_OK) {
         return fail(s);
