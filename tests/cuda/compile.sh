@@ -136,6 +136,9 @@ fake() { env SINTER_LIBCUDA="$work/libcuda.so" "$@"; }
 printf '\001\000\000\000\002\000\000\000' >"$work/ids.i32"
 check "a driver that takes every call" fake "$tt" --tokens "$work/ids.i32" \
     --logits "$work/zero.f32"
+refused "cuTensorMapEncodeTiled fails" 2 env SINTER_LIBCUDA="$work/libcuda.so" \
+    FAKE_CUDA=cuTensorMapEncodeTiled "$tt" --tokens "$work/ids.i32" --logits "$work/zero.f32" \
+    -- "CUDA_ERROR_FAKE" "wgmma"
 refused "no device" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_DEVICES=0 "$tt" -p Once -n 2 \
     -- "sees no GPU" "--target c"
 refused "an older chip" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_CHIP=75 "$tt" -p Once -n 2 \
