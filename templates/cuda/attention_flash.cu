@@ -5,7 +5,7 @@
 //#   factor of the sums. Positions go up by one from token to token; blocks with most of them come
 //#   first. The multiplications are those of flash_warps.cu, each warp on its own, or on sm_90a of
 //#   flash_warpgroup.cu, with the same rows of 16 times 8 sums in each warp.
-${launch_early(HEADS, row_blocks, 128, SHARED)};
+${launch(HEADS, row_blocks, 128, SHARED)};
 void ${name}(${params})
 {
     enum { HEAD_DIM = ${HEAD_DIM}, GROUP = ${GROUP}, TILES = ${TILES}, BM = TILES * 64, BN = 64 };
@@ -103,8 +103,6 @@ void ${name}(${params})
         //% end
     };
     //% end
-    dependency_wait();
-    dependents_launch();
     ask(${k_codes ? "raw_keys" : "key"}, keys, p0);
     for (int c = threadIdx.x; c < BM * OCTETS; c += 128) {
         const int row = c / OCTETS;

@@ -5,29 +5,33 @@
 auto multiply = [](float (&s)[8][4], uint64_t a, uint64_t b, int keep) {
     asm volatile("{.reg .pred keep; setp.ne.b32 keep, %34, 0; "
                  "wgmma.mma_async.sync.aligned.m64n64k16.f32.${type}.${type} {"
-                 //% for i in 0..8
-                 "%${i * 4}, %${i * 4 + 1}, %${i * 4 + 2}, %${i * 4 + 3}${i < 7 ? "," : ""} "
+                 //% for i in 0..7
+                 "%${i * 4}, %${i * 4 + 1}, %${i * 4 + 2}, %${i * 4 + 3}, "
                  //% end
-                 "}, %32, %33, keep, 1, 1, 0, 0;}"
+                 "%28, %29, %30, %31}, %32, %33, keep, 1, 1, 0, 0;}"
                  :
-                 //% for i in 0..8
-                 "+f"(s[${i}][0]), "+f"(s[${i}][1]), "+f"(s[${i}][2]), "+f"(s[${i}][3])${i < 7 ? "," : ""}
+                 //% for i in 0..7
+                 "+f"(s[${i}][0]), "+f"(s[${i}][1]), "+f"(s[${i}][2]), "+f"(s[${i}][3]),
                  //% end
+                 "+f"(s[7][0]), "+f"(s[7][1]), "+f"(s[7][2]), "+f"(s[7][3])
                  : "l"(a), "l"(b), "r"(keep)
                  : "memory");
 };
 /* sums += weights . 16 values */
 auto add_values = [](float (&y)[DEEP * 2][4], uint4 a, uint64_t b) {
     asm volatile("wgmma.mma_async.sync.aligned.m64n${HEAD_DIM}k16.f32.${type}.${type} {"
-                 //% for i in 0..HEAD_DIM / 8
-                 "%${i * 4}, %${i * 4 + 1}, %${i * 4 + 2}, %${i * 4 + 3}${i < HEAD_DIM / 8 - 1 ? "," : ""} "
+                 //% for i in 0..HEAD_DIM / 8 - 1
+                 "%${i * 4}, %${i * 4 + 1}, %${i * 4 + 2}, %${i * 4 + 3}, "
                  //% end
-                 "}, {%${HEAD_DIM / 2}, %${HEAD_DIM / 2 + 1}, %${HEAD_DIM / 2 + 2}, "
+                 "%${HEAD_DIM / 2 - 4}, %${HEAD_DIM / 2 - 3}, %${HEAD_DIM / 2 - 2}, "
+                 "%${HEAD_DIM / 2 - 1}}, {%${HEAD_DIM / 2}, %${HEAD_DIM / 2 + 1}, %${HEAD_DIM / 2 + 2}, "
                  "%${HEAD_DIM / 2 + 3}}, %${HEAD_DIM / 2 + 4}, 1, 1, 1, 1;"
                  :
-                 //% for i in 0..HEAD_DIM / 8
-                 "+f"(y[${i}][0]), "+f"(y[${i}][1]), "+f"(y[${i}][2]), "+f"(y[${i}][3])${i < HEAD_DIM / 8 - 1 ? "," : ""}
+                 //% for i in 0..HEAD_DIM / 8 - 1
+                 "+f"(y[${i}][0]), "+f"(y[${i}][1]), "+f"(y[${i}][2]), "+f"(y[${i}][3]),
                  //% end
+                 "+f"(y[DEEP * 2 - 1][0]), "+f"(y[DEEP * 2 - 1][1]), "+f"(y[DEEP * 2 - 1][2]),
+                 "+f"(y[DEEP * 2 - 1][3])
                  : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "l"(b)
                  : "memory");
 };
