@@ -91,6 +91,10 @@ void emit_split_variables(KernelText *k)
     set_int(k, "SLICE", slice);
     set_int(k, "SLICES", slices);
     set_int(k, "SPLITS", splits);
+    const char *cluster =
+        arena_printf(k->emit->ctx->arena,
+                     "#if __CUDA_ARCH__ >= 900\n__cluster_dims__(%d, 1, 1)\n#endif", (int)splits);
+    tmpl_set_string(&k->env, "cluster", splits > 1 ? cluster : "");
     set_int(k, "WARPS", warps);
     set_int(k, "CHUNK", at->head_dim <= 64 && g <= 8 ? 32 : 16);
     set_int(k, "BLOCKS", units * splits);

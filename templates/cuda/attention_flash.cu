@@ -45,7 +45,8 @@ void ${name}(${params})
     //% if v_scaled
     const float *const value_scales = (const float *)(cache + v_scale) + of_group * CONTEXT;
     //% end
-    const int begin = pos[t0], in_block = min((int)(rows - t0), (int)BM), last = begin + in_block - 1;
+    const int begin = pos[t0], in_block = min((int)(rows - t0), (int)BM),
+              last = begin + in_block - 1;
     const int row0 = warp * WARP_ROWS + g; /* this lane's first one */
     //% if window > 0
     const int p0 = begin < ${window} ? 0 : (begin - ${window - 1}) / BN * BN;
@@ -57,7 +58,7 @@ void ${name}(${params})
     enum { COPIES = (BN * OCTETS + 127) / 128 };
     const uint32_t exponent = opaque(0x43004300); /* two bf16 from 128 on */
     uint2 raw_keys[COPIES], raw_values[COPIES];
-    auto ask = [&](uint2 *raw, const ${k_type} *from, int p) {
+    auto ask = [&](uint2 *raw, const ${k_type} * from, int p) {
 #pragma unroll
         for (int i = 0; i < COPIES; i++) {
             const int c = threadIdx.x + i * 128, at = min(p + c / OCTETS, last);
@@ -80,7 +81,7 @@ void ${name}(${params})
     };
     //% else
     auto ask = [&](uint16_t *to, const uint16_t *from, int p) {
-        //% if warpgroup
+    //% if warpgroup
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
         /* A thread copies the same columns of every row that it takes. */
         enum { STEP = 128 / OCTETS };
@@ -92,7 +93,7 @@ void ${name}(${params})
                          from + (int64_t)min(p + row + i * STEP, last) * HEAD_DIM + octet * 8);
         }
 #else
-        //% end
+    //% end
 #pragma unroll 1 /* more addresses would not fit beside mma.sync */
         for (int c = threadIdx.x; c < BN * OCTETS; c += 128) {
             copy_async16(to + place(c / OCTETS, c % OCTETS, BN),
@@ -109,9 +110,8 @@ void ${name}(${params})
         const int64_t t = t0 + min(row, in_block - 1);
         float f[8];
         ${floats_q}(f, ${load_q}(${row("q", "t")} + head * HEAD_DIM + c % OCTETS * 8));
-        *(uint4 *)(query + place(row, c % OCTETS, BM)) =
-            make_uint4(${pair}(f[0], f[1]), ${pair}(f[2], f[3]), ${pair}(f[4], f[5]),
-                       ${pair}(f[6], f[7]));
+        *(uint4 *)(query + place(row, c % OCTETS, BM)) = make_uint4(
+            ${pair}(f[0], f[1]), ${pair}(f[2], f[3]), ${pair}(f[4], f[5]), ${pair}(f[6], f[7]));
     }
     //% if HEAD_DIM % 16 != 0
     for (int row = threadIdx.x; row < BM + 2 * BN; row += 128) {
@@ -125,7 +125,7 @@ void ${name}(${params})
         max[m][0] = max[m][1] = -1e30f;
     }
     /* The scores of tile m become weights; what was summed so far shrinks to the new maximum. */
-    auto weigh = [&](float (&s)[8][4], int m, int p) {
+    auto weigh = [&](float(&s)[8][4], int m, int p) {
         const int low = begin + row0 - g + m * TILE_ROWS;
         //% if k_scaled
 #pragma unroll
@@ -141,7 +141,8 @@ void ${name}(${params})
         //% if softcap > 0
 #pragma unroll
         for (int i = 0; i < 32; i++) {
-            s[i / 4][i % 4] = ${f32(softcap_factor)} * tanh_of(s[i / 4][i % 4] * ${f32(score_factor)});
+            s[i / 4][i % 4] =
+                ${f32(softcap_factor)} * tanh_of(s[i / 4][i % 4] * ${f32(score_factor)});
         }
         //% end
         //% if window > 0
@@ -200,7 +201,7 @@ void ${name}(${params})
         //% end
     };
     /* Weights of 16 positions as the left factor. */
-    auto left = [&](const float (&s)[8][4], int k) {
+    auto left = [&](const float(&s)[8][4], int k) {
         const float *const x = s[k * 2], *const y = s[k * 2 + 1];
         return make_uint4(${pair}(x[0], x[1]), ${pair}(x[2], x[3]), ${pair}(y[0], y[1]),
                           ${pair}(y[2], y[3]));

@@ -14,11 +14,7 @@
 //# that stores these columns, always in the same order. The first chunks are asked for before
 //# dependency_wait: only the newest position is the work of this step, and is read again.
 ${launch_early(BLOCKS, "rows", WARPS * 32, SHARED)};
-//% if SPLITS > 1
-#if __CUDA_ARCH__ >= 900
-__cluster_dims__(${SPLITS}, 1, 1)
-#endif
-//% end
+${cluster};
 void ${name}(${params})
 {
     enum { HEAD_DIM = ${HEAD_DIM}, KV_HEADS = ${KV_HEADS}, GROUP = ${GROUP} };
@@ -29,7 +25,7 @@ void ${name}(${params})
     enum { KEYS = CHUNK / 8, STEPS = CHUNK / 16, DEEP = (HEAD_DIM + 31) / 32 };
     enum { WIDE = (SLICE + 63) / 64, LINE = WIDE * 64 + 8, PAIRS = G * SLICE / 2 };
     extern __shared__ __align__(16) uint8_t shared[];
-    float *const sums = (float *)shared;         /* [WARPS][G][LINE] */
+    float *const sums = (float *)shared;           /* [WARPS][G][LINE] */
     float *const maxima = sums + WARPS * G * LINE; /* [WARPS][16] */
     float *const totals = maxima + WARPS * 16;     /* [WARPS][16] */
     //% if SPLITS > 1
@@ -295,14 +291,15 @@ void ${name}(${params})
             for (int quad = 0; quad < WIDE * 2; quad++) {
 #pragma unroll
                 for (int e = 0; e < 2; e++) {
-                    const float *const a = out_sum[r][quad * 2], *const b = out_sum[r][quad * 2 + 1];
+                    const float *const a = out_sum[r][quad * 2], *const b =
+                                                                     out_sum[r][quad * 2 + 1];
                     const int row = r * 8 + i4 * 2 + e, n = quad / 2 * 64 + g * 8 + quad % 2 * 4;
                     if (row < G) {
                         *(float4 *)(sums + (warp * G + row) * LINE + n) =
                             //% if v_codes
                             make_float4(a[e], b[e], a[2 + e], b[2 + e]);
                         //% else
-                            make_float4(a[e], a[2 + e], b[e], b[2 + e]);
+                        make_float4(a[e], a[2 + e], b[e], b[2 + e]);
                         //% end
                     }
                 }

@@ -19,26 +19,27 @@ auto multiply = [](float (&s)[8][4], uint64_t a, uint64_t b, int keep) {
 };
 /* sums += weights . 16 values */
 auto add_values = [](float (&y)[DEEP * 2][4], uint4 a, uint64_t b) {
-    asm volatile("wgmma.mma_async.sync.aligned.m64n${HEAD_DIM}k16.f32.${type}.${type} {"
-                 //% for i in 0..HEAD_DIM / 8 - 1
-                 "%${i * 4}, %${i * 4 + 1}, %${i * 4 + 2}, %${i * 4 + 3}, "
-                 //% end
-                 "%${HEAD_DIM / 2 - 4}, %${HEAD_DIM / 2 - 3}, %${HEAD_DIM / 2 - 2}, "
-                 "%${HEAD_DIM / 2 - 1}}, {%${HEAD_DIM / 2}, %${HEAD_DIM / 2 + 1}, %${HEAD_DIM / 2 + 2}, "
-                 "%${HEAD_DIM / 2 + 3}}, %${HEAD_DIM / 2 + 4}, 1, 1, 1, 1;"
-                 :
-                 //% for i in 0..HEAD_DIM / 8 - 1
-                 "+f"(y[${i}][0]), "+f"(y[${i}][1]), "+f"(y[${i}][2]), "+f"(y[${i}][3]),
-                 //% end
-                 "+f"(y[DEEP * 2 - 1][0]), "+f"(y[DEEP * 2 - 1][1]), "+f"(y[DEEP * 2 - 1][2]),
-                 "+f"(y[DEEP * 2 - 1][3])
-                 : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "l"(b)
-                 : "memory");
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n${HEAD_DIM}k16.f32.${type}.${type} {"
+        //% for i in 0..HEAD_DIM / 8 - 1
+        "%${i * 4}, %${i * 4 + 1}, %${i * 4 + 2}, %${i * 4 + 3}, "
+        //% end
+        "%${HEAD_DIM / 2 - 4}, %${HEAD_DIM / 2 - 3}, %${HEAD_DIM / 2 - 2}, "
+        "%${HEAD_DIM / 2 - 1}}, {%${HEAD_DIM / 2}, %${HEAD_DIM / 2 + 1}, %${HEAD_DIM / 2 + 2}, "
+        "%${HEAD_DIM / 2 + 3}}, %${HEAD_DIM / 2 + 4}, 1, 1, 1, 1;"
+        :
+        //% for i in 0..HEAD_DIM / 8 - 1
+        "+f"(y[${i}][0]), "+f"(y[${i}][1]), "+f"(y[${i}][2]), "+f"(y[${i}][3]),
+        //% end
+        "+f"(y[DEEP * 2 - 1][0]), "+f"(y[DEEP * 2 - 1][1]), "+f"(y[DEEP * 2 - 1][2]),
+        "+f"(y[DEEP * 2 - 1][3])
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "l"(b)
+        : "memory");
 };
 const uint32_t query_at = shared_address(query);
 /* Values are read across: 8 positions are 1 KiB, the next 64 columns lie BN rows further. */
-const uint64_t across = (uint64_t)(BN * 128 >> 4) << 16 | (uint64_t)(1024 >> 4) << 32 |
-                        (uint64_t)1 << 62;
+const uint64_t across =
+    (uint64_t)(BN * 128 >> 4) << 16 | (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
 int turn = 0;
 ask(value, values, p0);
 for (int p = p0; p <= last; p += BN, turn ^= 1) {
