@@ -75,7 +75,7 @@ build_preset()
     fi
 }
 
-# One line for each test that the filter lets through.
+# One line for each test that the filter lets through; what needs a GPU is tests/gpu.sh.
 list_tests()
 {
     {
@@ -85,7 +85,8 @@ list_tests()
         find tests -mindepth 2 -maxdepth 2 -type f ! -path 'tests/lib/*' \
             \( -name '*.ir' -o -name '*.rules' -o -name '*.yaml' -o -name '*.tmpl' -o -name '*.run' \) \
             -exec awk 'FNR == 1 && /^(#|\/\/) RUN: / { print FILENAME }' {} +
-        find tests -mindepth 2 -maxdepth 2 -type f -name '*.sh' ! -path 'tests/lib/*'
+        find tests -mindepth 2 -maxdepth 2 -type f -name '*.sh' ! -path 'tests/lib/*' \
+            ! -path 'tests/gpu/*'
     } | sort | grep -F -- "$filter"
 }
 

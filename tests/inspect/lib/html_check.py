@@ -42,7 +42,7 @@ page = Page()
 page.feed(text)
 page.close()
 assert not page.open, page.open
-assert page.buttons == page.steps == 20, (page.buttons, page.steps)
+assert page.buttons == page.steps == 21, (page.buttons, page.steps)
 assert page.marks == {"add", "del"}, page.marks
 urls = [u for u in re.findall(r"https?://[^\s\"'<>]+", text) if "www.w3.org/" not in u]
 assert not urls, urls
