@@ -3,6 +3,7 @@
  *   emit.c          the order of the file, kernels shared by phases, prelude
  *   emit_func.c     layer functions and steps
  *   emit_kernel.c   one kernel: parameters, variables of its template
+ *   emit_text.c     types, identifiers, lists as C text
  *   emit_host.c     functions that templates call: row, scalar, vec loads, store ... (emit_call.h)
  *   emit_dot.c      the same for register blocks: dot, pack ...
  *   emit_expr.c     expression trees as C over vectors
