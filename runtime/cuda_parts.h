@@ -14,9 +14,10 @@
 #include "cuda.h"
 #include "cuda_driver.h"
 
-/* CUDA_ERROR_OUT_OF_MEMORY; CUDA_ERROR_NOT_FOUND: a kernel that is not in the loaded machine code
+/* CUDA_ERROR_INVALID_VALUE, OUT_OF_MEMORY; NOT_FOUND: a kernel that is not in the loaded machine
+ * code
  */
-enum { GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500 };
+enum { GPU_BAD_VALUE = 1, GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500 };
 enum { GPU_MAX_GRAPHS = 2 * SINTER_MAX_BATCH };
 
 /* A step's kernels as they were recorded at its first run. */
@@ -56,6 +57,7 @@ struct SinterGpu {
     CuHandle *kernel;
     int *shared;                /* [kernels] dynamic shared memory that was asked for, plus 1 */
     int turn;                   /* of stream kernels: every second one fills a multiprocessor */
+    int most_shared;            /* bytes that a block can ask for */
     int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
     CuPointer weights, scratch, logits, control, input;
     CuPointer chunk_logits; /* 0 until every row's are wanted */
@@ -71,6 +73,7 @@ struct SinterGpu {
     double load_seconds;
     int error; /* the first one of a step */
     const char *failed;
+    char refused[192];         /* words for `failed` that no driver has */
     char words[192], code[96]; /* the device; where its machine code came from */
 };
 

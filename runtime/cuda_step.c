@@ -4,12 +4,14 @@
  * The step's functions are those of the generated source: they call sinter_gpu_launch for each
  * kernel. A decode step takes the same path every time, so it is recorded once as a graph; what
  * differs between steps lies in `control`, on the device. */
+#include <stdio.h>
 #include <string.h>
 
 #include "cuda_parts.h"
 
 enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9, CAPTURE_RELAXED = 2 };
-enum { ATTRIBUTE_MULTIPROCESSORS = 16, ATTRIBUTE_MAJOR = 75, LAUNCH_PROGRAMMATIC = 6 };
+enum { ATTRIBUTE_MULTIPROCESSORS = 16, ATTRIBUTE_MAJOR = 75, ATTRIBUTE_MOST_SHARED = 97 };
+enum { LAUNCH_PROGRAMMATIC = 6 };
 
 /* What a step reads besides weights, caches and activations. */
 typedef struct Control {
@@ -31,6 +33,8 @@ static SinterStatus read_facts(SinterGpu *g, Message *m)
     int error = g->d.device_attribute(&g->multiprocessors, ATTRIBUTE_MULTIPROCESSORS, g->device);
     if (!error)
         error = g->d.device_attribute(&major, ATTRIBUTE_MAJOR, g->device);
+    if (!error)
+        error = g->d.device_attribute(&g->most_shared, ATTRIBUTE_MOST_SHARED, g->device);
     g->early = major >= 9;
     return error ? gpu_error(g, error, "does not say how large it is", m) : SINTER_OK;
 }
@@ -101,6 +105,19 @@ SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *ho
     return run;
 }
 
+/* A chip takes machine code for an older one of its generation, and may have less shared memory. */
+static int fits(SinterGpu *g, const char *name, int shared)
+{
+    if (shared <= g->most_shared)
+        return 1;
+    snprintf(g->refused, sizeof g->refused,
+             "%s wants %d KiB of shared memory and a block has %d here; compile with --arch for "
+             "this chip, or for fewer sequences",
+             name, shared >> 10, g->most_shared >> 10);
+    gpu_note(g, GPU_BAD_VALUE, g->refused);
+    return 0;
+}
+
 /* Before a kernel's first launch, and when it wants more dynamic shared memory than before. All
  * kernels want a multiprocessor set up for as much shared memory as it can have: one that is set up
  * for less takes no block of the next kernel before it is idle. */
@@ -108,7 +125,7 @@ static void prepare(SinterGpu *g, int kernel, int shared)
 {
     const char *name = g->model->gpu->kernels[kernel];
     int asked = shared + 1; /* 0: not launched yet */
-    if (asked <= g->shared[kernel])
+    if (asked <= g->shared[kernel] || !fits(g, name, shared))
         return;
     if (!g->shared[kernel])
         gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_CARVEOUT, 100), name);
@@ -121,10 +138,11 @@ static void prepare(SinterGpu *g, int kernel, int shared)
  * docs/decode-notes.md, "Rules for a chain with programmatic launch". */
 static void spread(SinterGpu *g, SinterGrid *grid)
 {
-    enum { LEAST_GRID = 64, MORE_THAN_HALF = 116 << 10 };
+    enum { LEAST_GRID = 64, KEPT_BY_DRIVER = 1 << 10 };
+    int more_than_half = g->most_shared / 2 + 2 * KEPT_BY_DRIVER;
     grid->x = g->multiprocessors > LEAST_GRID ? g->multiprocessors : LEAST_GRID;
-    if (g->early && g->turn && grid->shared < MORE_THAN_HALF)
-        grid->shared = MORE_THAN_HALF;
+    if (g->early && g->turn && grid->shared < more_than_half)
+        grid->shared = more_than_half;
     g->turn = !g->turn;
 }
 

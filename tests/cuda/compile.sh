@@ -147,6 +147,8 @@ refused "a later chip that sm_90a is not for" 2 env SINTER_LIBCUDA="$work/libcud
     "$tt" -p Once -n 2 -- "compute capability 10.0"
 refused "too little memory" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_FREE=1000000 "$tt" -p Once \
     -n 2 -- "the model needs 0.01 GB" "0.00 of 17.18 GB are free"
+refused "too little shared memory" 2 env SINTER_LIBCUDA="$work/libcuda.so" FAKE_SHARED=2048 "$tt" -p \
+    Once -n 2 -- "KiB of shared memory and a block has 2 here" "compile with --arch"
 refused "no such device" 1 env SINTER_LIBCUDA="$work/libcuda.so" SINTER_DEVICE=3 "$tt" -p Once -n 2 \
     -- "SINTER_DEVICE is 3: there are GPUs 0 to 0"
 refused "not a driver" 2 env SINTER_LIBCUDA=libm.so.6 "$tt" -p Once -n 2 -- "has no cuInit"

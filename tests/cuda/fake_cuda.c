@@ -53,7 +53,10 @@ int cuDeviceGetAttribute(int *v, int a, int d)
 {
     (void)d;
     long chip = number("FAKE_CHIP", 90);
-    *v = (int)(a == 75 ? chip / 10 : a == 76 ? chip % 10 : 64); /* 16: multiprocessors */
+    *v = (int)(a == 75   ? chip / 10
+               : a == 76 ? chip % 10
+               : a == 97 ? number("FAKE_SHARED", 227 << 10) /* of a block */
+                         : 64);                             /* 16: multiprocessors */
     return fails("cuDeviceGetAttribute", 1);
 }
 int cuDeviceTotalMem_v2(size_t *n, int d)
