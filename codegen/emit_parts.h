@@ -2,7 +2,8 @@
  *
  *   emit.c          the order of the file, kernels shared by phases, prelude
  *   emit_func.c     layer functions and steps
- *   emit_kernel.c   one kernel: parameters, variables of its template
+ *   emit_kernel.c   one kernel: its template, expanded; emit_params.c: parameters; emit_setup.c,
+ *                   emit_setup_attention.c: variables of templates
  *   emit_text.c     types, identifiers, lists as C text
  *   emit_host.c     functions that templates call: row, scalar, vec loads, store ... (emit_call.h)
  *   emit_dot.c      the same for register blocks: dot, pack ...
