@@ -315,13 +315,12 @@ static bool wants_choice(const PlanPhase *phase)
     return phase->module->phase == PHASE_PREFILL && phase->head >= 0;
 }
 
-/* What follows the embedding as one kernel; profiles are those of the chain. */
+/* What follows the embedding as one kernel. */
 static void put_whole_step(Emit *e, const PlanPhase *phase, int step, Buf *b)
 {
     const StepPlan *s = e->plan->step;
     if (s != NULL && s->phase == phase && s->step == step) {
-        buf_printf(b, "    if (run->profile == NULL && %s(run)) {\n        return;\n    }\n",
-                   emit_step_symbol(e));
+        buf_printf(b, "    if (%s(run)) {\n        return;\n    }\n", emit_step_symbol(e));
     }
 }
 

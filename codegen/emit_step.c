@@ -172,22 +172,36 @@ static Str phases_text(const Emit *e, const StepPlan *s)
     return str_intern_n(e->ctx->strings, b.data, b.len - 1);
 }
 
-/* Reports whether the kernel was launched: a chip that it is not made for runs the chain. */
+/* The two kernels, where the phases' rows are in the table of kernels. */
+static void put_whole(Buf *b, const Emit *e, const StepPlan *s, Str symbol, Str stamped)
+{
+    const Kernel *layer = s->layer->kernels.data, *head = s->head->kernels.data;
+    const char *second = s->stamped ? emit_kernel_id(e, stamped) : "-1";
+    buf_printf(b,
+               "    static const SinterWhole whole = {\n"
+               "        .kernel = %s, .stamped = %s,\n"
+               "        .block = %d, .shared = %lld, .step = {%d, %d, %d, %d, %d, %d},\n    };\n",
+               emit_kernel_id(e, symbol), second, THREADS, (long long)s->shared, layer[0].info,
+               layer[1].info, layer[2].info, layer[3].info, layer[4].info, head[0].info);
+}
+
+/* Reports whether a kernel was launched: a chip that it is not made for runs the chain. */
 static Str launch_text(const KernelText *k, const StepPlan *s)
 {
     Ctx *ctx = k->emit->ctx;
     Buf b = buf_create(ctx->arena);
     Str *address = ARENA_ARRAY(ctx->arena, Str, k->params.n);
     buf_puts(&b, "/* All layers and the head in one kernel; 0: it is not for this GPU. */\n");
-    buf_printf(&b, "static int %s(const SinterRun *run)\n{\n", k->symbol);
+    buf_printf(&b, "static int %s(const SinterRun *run)\n{\n", emit_step_symbol(k->emit));
     for (size_t i = 0; i < k->params.n; i++) {
         const KernelParam *p = &k->params.data[i];
         buf_printf(&b, "    %s%s = %s;\n", p->type, p->name, p->arg);
         address[i] = str_internf(ctx->strings, "&%s", p->name);
     }
     emit_wrapped(&b, "    void *arg[] = {", address, k->params.n, 0, "};");
-    buf_printf(&b, "\n    return sinter_gpu_launch_whole(run->gpu, %s, %d, %lld, arg);\n}\n",
-               emit_kernel_id(k->emit, k->symbol), THREADS, (long long)s->shared);
+    buf_puts(&b, "\n");
+    put_whole(&b, k->emit, s, emit_step_symbol(k->emit), k->symbol);
+    buf_puts(&b, "    return sinter_gpu_launch_whole(run, &whole, arg);\n}\n");
     return str_intern(ctx->strings, b.data);
 }
 
@@ -196,38 +210,81 @@ Str emit_step_symbol(const Emit *e)
     return str_internf(e->ctx->strings, "%s_step", e->plan->step->phase->name);
 }
 
-bool emit_step(Emit *e)
+/* The step's kernel, or the one that stamps clocks: the same but for hooks that are empty in the
+ * other. */
+typedef struct StepText {
+    KernelText k; /* first: templates' functions are given it */
+    bool stamped;
+} StepText;
+
+/* stamp(text): that text in the kernel that stamps clocks. */
+static bool call_step(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
+                      FormulaValue *out, bool *known)
 {
-    const StepPlan *s = e->plan->step;
-    if (s == NULL) {
-        return true;
+    const StepText *t = user;
+    if (strcmp(name, "stamp") != 0 || n_args != 1) {
+        return emit_cuda_call(user, name, arg, n_args, at, out, known);
     }
+    *known = true;
+    *out = formula_string(t->stamped ? arg[0].s : str_intern(t->k.emit->ctx->strings, ""));
+    return true;
+}
+
+static void set_variables(StepText *t, const StepPlan *s)
+{
+    KernelText *k = &t->k;
+    set_sizes(k, s);
+    set_places(k, s);
+    tmpl_set_string(&k->env, "name", k->symbol);
+    tmpl_set_string(&k->env, "params", declared_params(k));
+    tmpl_set_string(&k->env, "phases", phases_text(k->emit, s));
+    tmpl_set_bool(&k->env, "stamped", t->stamped);
+    tmpl_set_string(&k->env, "clocks", t->stamped ? ", clocks" : "");
+    tmpl_set_string(&k->env, "step_launch",
+                    str_internf(k->emit->ctx->strings,
+                                "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
+}
+
+static bool add_kernel(Emit *e, StepText *text, const StepPlan *s)
+{
     StrTable *strings = e->ctx->strings;
-    KernelText k = {.emit = e, .phase = s->phase, .symbol = emit_step_symbol(e)};
-    k.env = (TmplEnv){.ctx = e->ctx, .user = &k, .call = emit_cuda_call};
-    add_params(&k, s);
-    set_sizes(&k, s);
-    set_places(&k, s);
-    tmpl_set_string(&k.env, "name", k.symbol);
-    tmpl_set_string(&k.env, "params", declared_params(&k));
-    tmpl_set_string(&k.env, "phases", phases_text(e, s));
-    tmpl_set_string(
-        &k.env, "step_launch",
-        str_internf(strings, "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
+    KernelText *k = &text->k;
+    const char *what =
+        text->stamped ? "the same, and where its cycles go" : "all layers and the head";
     const Tmpl *t = emit_template(e, "step");
-    Buf text = buf_create(e->ctx->arena);
-    if (t == NULL || !tmpl_expand(t, &k.env, &text)) {
+    Buf b = buf_create(e->ctx->arena);
+    set_variables(text, s);
+    if (t == NULL || !tmpl_expand(t, &k->env, &b)) {
         return false;
     }
-    EmittedKernel x = {.symbol = k.symbol, .file = str_intern(strings, "step")};
-    x.text = str_intern(strings, text.data);
-    x.comment = str_internf(strings,
-                            " *   all layers and the head of a step of one token: a ring of "
-                            "%d x 16 KiB\n",
-                            s->slots);
-    x.launch = launch_text(&k, s);
+    EmittedKernel x = {.symbol = k->symbol, .file = str_intern(strings, "step")};
+    x.text = str_intern(strings, b.data);
+    x.comment = str_internf(strings, " *   %s of a step of one token: a ring of %d x 16 KiB\n",
+                            what, s->slots);
+    x.launch = text->stamped == s->stamped ? launch_text(k, s) : str_intern(strings, "");
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, s->phase->name);
     vec_push(e->ctx->arena, &e->kernels, x);
+    return true;
+}
+
+/* The launching function stands behind the last kernel: its arguments are for both. */
+bool emit_step(Emit *e)
+{
+    const StepPlan *s = e->plan->step;
+    for (int stamped = 0; s != NULL && stamped <= (int)s->stamped; stamped++) {
+        StepText text = {.stamped = stamped != 0, .k = {.emit = e, .phase = s->phase}};
+        text.k.symbol =
+            str_internf(e->ctx->strings, "%s%s", emit_step_symbol(e), stamped ? "_stamped" : "");
+        text.k.env = (TmplEnv){.ctx = e->ctx, .user = &text, .call = call_step};
+        add_params(&text.k, s);
+        if (stamped) {
+            add_param(&text.k, "unsigned long long *", "clocks",
+                      str_intern(e->ctx->strings, "sinter_gpu_clocks(run->gpu)"));
+        }
+        if (!add_kernel(e, &text, s)) {
+            return false;
+        }
+    }
     return true;
 }

@@ -29,6 +29,7 @@ struct StepPlan {
     int64_t longest;          /* columns of the widest matrix */
     int64_t shared;           /* bytes of a block's shared memory */
     int64_t words, words_at;  /* of the exchange; where it begins in the scratch memory */
+    bool stamped;             /* the program has a second kernel, which says where time goes */
 };
 
 /* Sets plan->step and adds its memory to the scratch memory, or says in plan->chain why not. False

@@ -55,7 +55,11 @@ static bool plan_decode(Program *p)
         return diag_error(p->c->ctx->diag, nowhere, "--decode is auto, chain or stream, not '%s'",
                           p->c->o->decode);
     }
-    return step_plan(p->plan, how);
+    bool ok = step_plan(p->plan, how);
+    if (ok && p->plan->step) {
+        p->plan->step->stamped = p->c->o->stamps;
+    }
+    return ok;
 }
 
 /* Decode of 1, 2, 4 ... sequences up to the batch, then one prefill chunk. The first module settles

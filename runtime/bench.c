@@ -88,6 +88,28 @@ static SinterStatus measure(Bench *b, BenchFn fn, Result *r)
     return SINTER_OK;
 }
 
+/* Events gave the whole step's time to its first phase: shared out as its blocks' clocks say. */
+static void share_step(BenchProfile *p)
+{
+    const SinterWhole *w = p->stamps.whole;
+    double sum = 0;
+    for (int i = 0; w && i < SINTER_STEP_PHASES; i++)
+        sum += p->stamps.phase[i].all;
+    double of_second = sum > 0 ? (double)p->ns[w->step[0]] / sum : 0;
+    for (int i = 0; of_second > 0 && i < SINTER_STEP_PHASES; i++)
+        p->ns[w->step[i]] = (uint64_t)(p->stamps.phase[i].all * of_second);
+}
+
+static SinterStatus read_stamps(Bench *b, BenchProfile *p)
+{
+    SinterStatus status = SINTER_OK;
+    if (b->s->gpu)
+        status = gpu_stamps_read(b->s->gpu, &p->stamps, &b->s->error);
+    if (!status)
+        share_step(p);
+    return status;
+}
+
 /* One more run of a test with a look at each kernel. */
 static SinterStatus profile(Bench *b, BenchFn fn, const SinterEntry *e, Result *r, int steps)
 {
@@ -96,10 +118,14 @@ static SinterStatus profile(Bench *b, BenchFn fn, const SinterEntry *e, Result *
     if (!r->profile.ns)
         return message_set(&b->s->error, SINTER_ENVIRONMENT, "no memory for the profile");
     SinterStatus status = fill_depth(b);
+    if (!status && b->s->gpu)
+        status = gpu_stamps_clear(b->s->gpu, &b->s->error);
     b->s->profile = r->profile.ns;
     if (!status)
         status = fn(b, r->tokens);
     b->s->profile = NULL;
+    if (!status)
+        status = read_stamps(b, &r->profile);
     r->profile.entry = e;
     r->profile.steps = steps;
     r->profile.pos = b->args->bench_depth + r->tokens / 2.0;

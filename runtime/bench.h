@@ -1,4 +1,5 @@
-/* bench.h - what the two files of `x bench` share: bench.c runs, bench_print.c shows. */
+/* bench.h - what the files of `x bench` share: bench.c runs, bench_print.c and bench_phases.c show.
+ */
 #ifndef SINTER_BENCH_H
 #define SINTER_BENCH_H
 
@@ -18,7 +19,8 @@ typedef struct BenchProfile {
     const SinterEntry *entry; /* NULL: not measured */
     uint64_t *ns;             /* [model->n_steps + 1] */
     int steps;
-    double pos; /* positions in the caches, on average */
+    double pos;       /* positions in the caches, on average */
+    GpuStamps stamps; /* of all steps together, where a step was one kernel */
 } BenchProfile;
 
 /* One test: `tokens` per run, seconds of each run, ascending. */
@@ -33,5 +35,8 @@ typedef struct Result {
 } Result;
 
 void bench_print(const Bench *b, const Result *r, int n);
+/* bench_phases.c: a step's kernel as a table, as a list of JSON; nothing when it was none. */
+void bench_print_phases(const BenchProfile *p);
+void bench_print_json_phases(const BenchProfile *p);
 
 #endif

@@ -150,6 +150,7 @@ static void print_json_result(const Bench *b, const Result *r)
         printf(", \"of_peak\": %.4f", bytes_per_second(r) / b->peak);
     if (r->profile.entry)
         print_json_profile(b, &r->profile);
+    bench_print_json_phases(&r->profile);
     putchar('}');
 }
 
@@ -198,6 +199,8 @@ void bench_print(const Bench *b, const Result *r, int n)
     }
     print_table(b, r, n);
     for (int i = 0; i < n; i++)
-        if (r[i].profile.entry)
+        if (r[i].profile.entry) {
             print_profile(b, &r[i]);
+            bench_print_phases(&r[i].profile);
+        }
 }

@@ -103,8 +103,8 @@ void gpu_close(SinterGpu *g)
             g->d.graph_free(g->profiled.executable);
         gpu_draw_close(g);
         gpu_profile_close(g);
-        const CuPointer all[] = {g->weights,      g->scratch, g->logits,
-                                 g->chunk_logits, g->control, g->input};
+        const CuPointer all[] = {g->weights, g->scratch, g->logits, g->chunk_logits,
+                                 g->control, g->input,   g->clocks};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             if (all[i])
                 g->d.release(all[i]);

@@ -54,6 +54,20 @@ SinterStatus gpu_draw_begin(SinterGpu *g, const SinterEntry *e, const SinterRun 
 SinterStatus gpu_draw_step(SinterGpu *g, Message *m);
 SinterStatus gpu_draw_ids(SinterGpu *g, int32_t *ids, Message *m);
 SinterStatus gpu_draw_end(SinterGpu *g, Message *m);
+/* A decode step as one kernel, seconds of a block on average: of each phase, and what they went to.
+ * of_x, of_weights, of_sums: the consumers waited for that; of_ring: the copies stood still before
+ * a full ring; finishing: the finisher's work. Both of these go on beside the consumers. */
+typedef struct GpuPhase {
+    double all, of_x, of_weights, of_sums, of_ring, finishing;
+} GpuPhase;
+
+typedef struct GpuStamps {
+    const SinterWhole *whole; /* NULL: no such step was run since gpu_stamps_clear */
+    GpuPhase phase[SINTER_STEP_PHASES];
+} GpuStamps;
+
+SinterStatus gpu_stamps_clear(SinterGpu *g, Message *m);
+SinterStatus gpu_stamps_read(SinterGpu *g, GpuStamps *out, Message *m);
 /* Bytes per second of a kernel-free read of device memory, measured by copying; 0 when it fails. */
 double gpu_bandwidth(SinterGpu *g);
 /* The same as the memory's clock and bus promise; 0 when the driver does not say. */

@@ -7,7 +7,8 @@
  *   cuda_step.c     one step: launches, graphs, results back
  *   cuda_draw.c     steps that draw their own next ids
  *   cuda_profile.c  time of each kernel
- *   cuda_whole.c    a decode step as one kernel */
+ *   cuda_whole.c    a decode step as one kernel
+ *   cuda_stamps.c   what its cycles went to */
 #ifndef SINTER_CUDA_PARTS_H
 #define SINTER_CUDA_PARTS_H
 
@@ -63,6 +64,8 @@ struct SinterGpu {
     CuPointer chunk_logits; /* 0 until every row's are wanted */
     uint8_t *pinned;        /* control as the host writes it */
     uint32_t *stalled; /* host memory: a block of a whole step waited in vain; NULL: none was run */
+    const SinterWhole *whole; /* profiled last; NULL: no whole step was */
+    CuPointer clocks;         /* where it adds up its cycles; 0: there are no such steps */
     size_t control_bytes, input_bytes;
     int rows_max;
     Graph graph[GPU_MAX_GRAPHS];

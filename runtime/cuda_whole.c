@@ -16,27 +16,33 @@ uint32_t *sinter_gpu_stalled(SinterGpu *g)
     return g->stalled;
 }
 
-int sinter_gpu_launch_whole(SinterGpu *g, int kernel, int block, int shared, void **arg)
+int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **arg)
 {
-    const char *name = g->model->gpu->kernels[kernel];
-    if (!g->kernel[kernel] || g->multiprocessors < FEWEST || !g->stalled)
+    SinterGpu *g = run->gpu;
+    int kernel = run->profile ? w->stamped : w->kernel;
+    if (kernel < 0 || !g->kernel[kernel] || g->multiprocessors < FEWEST || !g->stalled)
         return 0;
+    const char *name = g->model->gpu->kernels[kernel];
     gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_CARVEOUT, 100), name);
-    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, shared), name);
+    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, w->shared), name);
     CuLaunchAttribute together = {.id = LAUNCH_COOPERATIVE, .value.flag = 1};
     CuLaunchConfig config = {
         .gx = (unsigned)g->multiprocessors,
         .gy = 1,
         .gz = 1,
-        .bx = (unsigned)block,
+        .bx = (unsigned)w->block,
         .by = 1,
         .bz = 1,
-        .shared = (unsigned)shared,
+        .shared = (unsigned)w->shared,
         .stream = g->stream,
         .attributes = &together,
         .n_attributes = 1,
     };
     gpu_note(g, g->d.launch(&config, g->kernel[kernel], arg, NULL), name);
+    if (run->profile) {
+        g->whole = w;
+        sinter_gpu_lap(g, w->step[0]);
+    }
     return 1;
 }
 

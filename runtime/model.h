@@ -138,8 +138,19 @@ typedef struct SinterGemm {
 /* arg: places for two tensor maps, then the parameters. 0: these kernels are not in the machine
  * code that was loaded. */
 int sinter_gpu_gemm(SinterGpu *g, const SinterGemm *m, void **arg);
-/* A kernel whose blocks wait for each other, one on every multiprocessor; 0: this GPU cannot. */
-int sinter_gpu_launch_whole(SinterGpu *g, int kernel, int block, int shared, void **arg);
+/* The decode step as one kernel, whose blocks wait for each other, one on every multiprocessor.
+ * stamped: the same kernel with one argument more, where it says what its cycles went to; -1: there
+ * is none. step: the phases' places in model->steps: qkv, attention, o, gate_up, down, head. */
+enum { SINTER_STEP_PHASES = 6 };
+typedef struct SinterWhole {
+    int kernel, stamped, block, shared;
+    int step[SINTER_STEP_PHASES];
+} SinterWhole;
+
+/* 0: this GPU cannot, or a profile is asked for and nothing would tell it. */
+int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **arg);
+/* Where the stamped kernel adds up its cycles (runtime/cuda_stamps.c). */
+unsigned long long *sinter_gpu_clocks(SinterGpu *g);
 /* Where such a kernel says that a block waited in vain. */
 uint32_t *sinter_gpu_stalled(SinterGpu *g);
 void sinter_gpu_copy(SinterGpu *g, void *to, const void *from, size_t bytes);

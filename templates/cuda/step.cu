@@ -1,6 +1,7 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
 //# multiprocessor. Parts: step_exchange, step_producer, step_consumer, step_attention,
-//# step_finisher.
+//# step_finisher; step_stamps where ${stamp(text)} gives its text, in the kernel that says where time
+//# goes, and nothing in the other.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
  *
@@ -23,7 +24,7 @@
  * `stalled` says in which layer, for what and where, and the kernel ends with garbage.
 ${phases}
  */
-namespace step_parts
+namespace ${name}_parts
 {
 /* CHUNK: KiB of a warp in a slot; FLYING: copies on their way; COPIES: of a vector that all blocks
  * poll; ROW_TILES: residual tiles of a block; LONGEST: columns of the widest matrix. */
@@ -55,6 +56,7 @@ struct Step {
     float *logits;
     uint64_t *words; /* the exchange */
     uint32_t *stalled;
+    ${stamp("unsigned long long *clocks;")};
 };
 
 template <int P> struct Shape {
@@ -107,6 +109,10 @@ struct Shared {
 static_assert(sizeof(Shared) <= ${SHARED}, "the ring is planned too large");
 
 ${part("step_exchange", "")};
+//% if stamped
+
+${part("step_stamps", "")};
+//% end
 
 ${part("step_producer", "")};
 
@@ -115,18 +121,18 @@ ${part("step_consumer", "")};
 ${part("step_attention", "")};
 
 ${part("step_finisher", "")};
-} // namespace step_parts
+} // namespace ${name}_parts
 
 ${step_launch};
 void ${name}(${params})
 {
-    using namespace step_parts;
+    using namespace ${name}_parts;
     extern __shared__ __align__(16) uint8_t shared[];
     Shared *s = (Shared *)shared;
     //% if has_gain
-    const Step step = {weights, head, final_gain, x, angles, pos, kv, logits, words, stalled};
+    const Step step = {weights, head, final_gain, x, angles, pos, kv, logits, words, stalled${clocks}};
     //% else
-    const Step step = {weights, head, x, angles, pos, kv, logits, words, stalled};
+    const Step step = {weights, head, x, angles, pos, kv, logits, words, stalled${clocks}};
     //% end
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, position = pos[0];
     const uint32_t first_tag = (uint32_t)words[0] * (LAYERS + 1) + 1;

@@ -162,9 +162,11 @@ __device__ void Consumer::attend(int layer, uint32_t tag)
         enum { PAIRS = Heads::KEYS * 2 };
         uint64_t w[PAIRS][2] = {};
         const uint64_t *words = step->words + AT_Q + (head * GROUP + g) * (HEAD_DIM / 2) + i4 * 4;
+        ${stamp("watch.start();")};
         await_words<PAIRS>(
             w, [&](int i) { return words + i / 2 * 16 + i % 2 * 2; },
             g < GROUP ? (1u << PAIRS) - 1 : 0, tag, patience, layer, FOR_Q);
+        ${stamp("watch.stop<ON_X>();")};
 #pragma unroll
         for (int p = 0; p < Heads::KEYS; p++) {
             const uint2 low = data_of(w[p * 2]), high = data_of(w[p * 2 + 1]);
@@ -184,9 +186,11 @@ __device__ void Consumer::attend(int layer, uint32_t tag)
         uint64_t w[2][2] = {};
         const uint64_t *words = step->words + AT_K + head * (HEAD_DIM / 2) + lane * 2;
         const bool mine = lane < HEAD_DIM / 4;
+        ${stamp("watch.start();")};
         await_words<2>(
             w, [&](int i) { return words + i * (AT_V - AT_K); }, mine ? 3 : 0, tag, patience, layer,
             FOR_Q);
+        ${stamp("watch.stop<ON_X>();")};
         if (mine) {
             *(uint2 *)(s->attention.k + lane * 4) = data_of(w[0]);
             *(uint2 *)(s->attention.v + lane * 4) = data_of(w[1]);
@@ -242,6 +246,7 @@ __device__ void Consumer::merge(int head, int split, int splits, int layer, uint
         float most = -1e30f, out = 0, total = 0;
         for (int from = 0; from < splits; from += 2) {
             uint64_t w[2][3];
+            ${stamp("watch.start();")};
             for (uint32_t round = 0;; round++) {
                 bool ready = true;
 #pragma unroll
@@ -259,6 +264,7 @@ __device__ void Consumer::merge(int head, int split, int splits, int layer, uint
                     break;
                 }
             }
+            ${stamp("watch.stop<ON_X>();")};
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 const float m = __uint_as_float((uint32_t)w[i][1]), higher = fmaxf(most, m);

@@ -16,6 +16,7 @@ struct Consumer {
     uint32_t first_tag;
     int slot;
     uint32_t parity, tiles;
+    ${stamp("Watch watch;")};
 
     enum {
         RUN = CHUNK * 32,      /* this warp has RUN values of every 8 RUN */
@@ -64,8 +65,10 @@ struct Consumer {
         //% end
         const uint64_t *words = input<P>();
         uint64_t w[2][2] = {};
+        ${stamp("watch.start();")};
         await_words<2>(
             w, [&](int i) { return words + column(i) / 2; }, wanted, tag, patience, layer, FOR_X);
+        ${stamp("watch.stop<ON_X>();")};
         float squares = 0;
 #pragma unroll
         for (int i = 0; i < 2; i++) {
@@ -94,7 +97,9 @@ struct Consumer {
     /* Waits for the next slot; `row` of its tile tells which x it meets. */
     __device__ __forceinline__ void fetch(Chunk &f, int row)
     {
+        ${stamp("watch.start();")};
         wait_for(&s->full[slot], parity);
+        ${stamp("watch.stop<ON_WEIGHTS>();")};
         const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
         const uint16_t *x = s->x[warp] + lane % 4 * 8 + row * RUN;
 #pragma unroll
@@ -143,7 +148,9 @@ struct Consumer {
         const int part = tiles % PARTS;
         const uint32_t use = tiles / PARTS;
         if (use > 0) {
+            ${stamp("watch.start();")};
             wait_for(&s->taken[part], (use - 1) & 1);
+            ${stamp("watch.stop<ON_SUMS>();")};
         }
         if (lane % 4 == 0) {
             s->sums[part][warp][lane / 4] = acc[0][0] + acc[1][0];
@@ -212,14 +219,22 @@ struct Consumer {
 
     __device__ void run(void)
     {
+        ${stamp("watch.begin();")};
         for (int layer = 0; layer < LAYERS; layer++) {
             const uint32_t tag = first_tag + layer;
             phase<QKV>(layer, tag);
+            ${stamp("watch.lap(step->clocks, IN_QKV, lane);")};
             attend(layer, tag);
+            ${stamp("watch.lap(step->clocks, IN_ATTENTION, lane);")};
             phase<O>(layer, tag);
+            ${stamp("watch.lap(step->clocks, IN_O, lane);")};
             phase<GATE_UP>(layer, tag);
+            ${stamp("watch.lap(step->clocks, IN_GATE_UP, lane);")};
             phase<DOWN>(layer, tag);
+            ${stamp("watch.lap(step->clocks, IN_DOWN, lane);")};
         }
         phase<HEAD>(LAYERS, first_tag + LAYERS);
+        ${stamp("watch.lap(step->clocks, IN_HEAD, lane);")};
+        ${stamp("watch.end(step->clocks, lane);")};
     }
 };

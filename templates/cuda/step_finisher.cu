@@ -6,6 +6,7 @@ struct Finisher {
     const Step *step;
     int lane, position;
     uint32_t first_tag, tiles;
+    ${stamp("Watch watch;")};
 
     /* A tile's 16 values to the copies of a vector; half a warp writes every second one. */
     __device__ __forceinline__ void publish_rows(int place, int tile, float v, uint32_t tag)
@@ -58,6 +59,7 @@ struct Finisher {
     {
         const int part = tiles % PARTS;
         wait_for(&s->summed[part], tiles / PARTS & 1);
+        ${stamp("watch.start();")};
         float v = 0;
 #pragma unroll
         for (int w = 0; w < 4; w++) {
@@ -109,6 +111,7 @@ struct Finisher {
                 }
             }
             next_tile();
+            ${stamp("watch.stop<ON_FINISH>();")};
         }
     }
 
@@ -136,11 +139,16 @@ struct Finisher {
         for (int layer = 0; layer < LAYERS; layer++) {
             const uint32_t tag = first_tag + layer;
             phase<QKV>(layer, tag);
+            ${stamp("watch.leave(step->clocks, IN_QKV, lane);")};
             phase<O>(layer, tag);
+            ${stamp("watch.leave(step->clocks, IN_O, lane);")};
             phase<GATE_UP>(layer, tag);
+            ${stamp("watch.leave(step->clocks, IN_GATE_UP, lane);")};
             phase<DOWN>(layer, tag);
+            ${stamp("watch.leave(step->clocks, IN_DOWN, lane);")};
         }
         phase<HEAD>(LAYERS, first_tag + LAYERS);
+        ${stamp("watch.leave(step->clocks, IN_HEAD, lane);")};
         if (blockIdx.x == 0 && lane == 0) {
             step->words[0]++; /* every block has read it: its tiles of the last layer were needed */
         }

@@ -16,6 +16,7 @@ struct Producer {
     uint64_t policy;
     int slot, late; /* late: slot of the copy FLYING before */
     uint32_t n, parity, late_parity;
+    ${stamp("Watch watch;")};
 
     __device__ __forceinline__ void copy(const uint8_t *from)
     {
@@ -34,7 +35,9 @@ struct Producer {
     __device__ __forceinline__ void fill(const uint8_t *from)
     {
         if (n >= SLOTS) {
+            ${stamp("watch.start();")};
             wait_for(&s->empty[slot], parity ^ 1);
+            ${stamp("watch.stop<ON_RING>();")};
         }
         if (n >= FLYING) {
             wait_for(&s->full[late], late_parity);
@@ -64,10 +67,15 @@ struct Producer {
     {
         for (int layer = 0; layer < LAYERS; layer++) {
             phase<QKV>(layer);
+            ${stamp("watch.leave(step->clocks, IN_QKV, 0);")};
             phase<O>(layer);
+            ${stamp("watch.leave(step->clocks, IN_O, 0);")};
             phase<GATE_UP>(layer);
+            ${stamp("watch.leave(step->clocks, IN_GATE_UP, 0);")};
             phase<DOWN>(layer);
+            ${stamp("watch.leave(step->clocks, IN_DOWN, 0);")};
         }
         phase<HEAD>(LAYERS);
+        ${stamp("watch.leave(step->clocks, IN_HEAD, 0);")};
     }
 };
