@@ -66,6 +66,7 @@ typedef struct GpuStamps {
     GpuPhase phase[SINTER_STEP_PHASES];
 } GpuStamps;
 
+/* Before the profiled steps; then what they have said. */
 SinterStatus gpu_stamps_clear(SinterGpu *g, Message *m);
 SinterStatus gpu_stamps_read(SinterGpu *g, GpuStamps *out, Message *m);
 /* Bytes per second of a kernel-free read of device memory, measured by copying; 0 when it fails. */

@@ -17,18 +17,17 @@ static size_t clocks_bytes(const SinterGpu *g)
 
 unsigned long long *sinter_gpu_clocks(SinterGpu *g)
 {
-    Message m = {0};
-    if (!g->clocks)
-        g->clocks = gpu_device_alloc(g, clocks_bytes(g), "clocks", &m);
-    if (!g->clocks)
-        gpu_note(g, GPU_NO_MEMORY, "clocks");
     return (unsigned long long *)(uintptr_t)g->clocks;
 }
 
 SinterStatus gpu_stamps_clear(SinterGpu *g, Message *m)
 {
     g->whole = NULL;
-    int error = g->clocks ? g->d.fill8(g->clocks, 0, clocks_bytes(g), g->stream) : 0;
+    if (!g->clocks) {
+        g->clocks = gpu_device_alloc(g, clocks_bytes(g), "clocks", m);
+        return g->clocks ? SINTER_OK : SINTER_ENVIRONMENT;
+    }
+    int error = g->d.fill8(g->clocks, 0, clocks_bytes(g), g->stream);
     return error ? gpu_error(g, error, "clocks", m) : SINTER_OK;
 }
 
