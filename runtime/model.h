@@ -149,7 +149,7 @@ typedef struct SinterWhole {
 
 /* 0: this GPU cannot, or a profile is asked for and nothing would tell it. */
 int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **arg);
-/* Where the stamped kernel adds up its cycles (runtime/cuda_stamps.c). */
+/* Where the stamped kernel adds up its cycles (runtime/cuda_stamps.c); NULL: no profile is wanted. */
 unsigned long long *sinter_gpu_clocks(SinterGpu *g);
 /* Where such a kernel says that a block waited in vain. */
 uint32_t *sinter_gpu_stalled(SinterGpu *g);
