@@ -203,7 +203,7 @@ static bool is_used(const Names *names, Str name)
            bsearch(&name, names->seen.data, names->seen.n, sizeof name, compare_names) != NULL;
 }
 
-/* Functions of prelude.c: used(name), repeat(s, n). */
+/* Functions of preludes: used(name), repeat(s, n). */
 static bool prelude_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                          FormulaValue *out, bool *known)
 {
@@ -246,12 +246,13 @@ static bool expand_prelude(Emit *e, const Names *names, Buf *out)
     tmpl_set_bool(&env, "avx2", isa->avx2);
     tmpl_set_bool(&env, "neon", isa->neon);
     tmpl_set_bool(&env, "vnni", isa->vnni);
-    const Tmpl *t = emit_template(e, "prelude");
-    if (t == NULL || !tmpl_expand(t, &env, out)) {
-        return false;
+    for (const char *const *name = e->plan->target->preludes; *name != NULL; name++) {
+        const Tmpl *t = emit_template(e, *name);
+        if (t == NULL || !tmpl_expand(t, &env, out)) {
+            return false;
+        }
     }
-    const Tmpl *hopper = e->plan->target->gpu ? emit_template(e, "prelude_sm90a") : NULL;
-    return !e->plan->target->gpu || (hopper != NULL && tmpl_expand(hopper, &env, out));
+    return true;
 }
 
 /* Until a pass over the prelude adds no helper that needs another. */

@@ -21,11 +21,12 @@ typedef struct Isa {
 } Isa;
 
 typedef struct Target {
-    const char *name;        /* "c" */
-    const char *templates;   /* folder below the data folder: "templates/c" */
-    const char *suffix;      /* of template files: ".c" */
-    bool gpu;                /* a kernel is a launch, a thread is a lane: isa->lanes is 1 */
-    const char *const *arch; /* gpu: chips to make machine code for, "sm_90a" */
+    const char *name;            /* "c" */
+    const char *templates;       /* folder below the data folder: "templates/c" */
+    const char *suffix;          /* of template files: ".c" */
+    const char *const *preludes; /* template files of helpers, those that need none first; NULL */
+    bool gpu;                    /* a kernel is a launch, a thread is a lane: isa->lanes is 1 */
+    const char *const *arch;     /* gpu: chips to make machine code for, "sm_90a" */
     int n_arch;
     const Isa *isa;
     Layout tile[DT_COUNT]; /* weight layout by dtype */

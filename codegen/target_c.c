@@ -111,7 +111,9 @@ const Target *target_c(Ctx *ctx, const char *cpu)
         unknown_cpu(ctx, cpu);
         return NULL;
     }
+    static const char *const preludes[] = {"prelude", NULL};
     Target *t = ARENA_NEW(ctx->arena, Target);
+    t->preludes = preludes;
     t->name = "c";
     t->templates = "templates/c";
     t->suffix = ".c";

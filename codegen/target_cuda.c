@@ -83,12 +83,15 @@ const char *target_code_suffix(const char *arch)
 
 const Target *target_cuda(Ctx *ctx, const char *chips)
 {
+    static const char *const preludes[] = {"prelude",       "prelude_codes", "prelude_mma",
+                                           "prelude_chain", "prelude_sm90a", NULL};
     const char *list = chips != NULL ? chips : "sm_80,sm_90a,compute_90";
     Target *t = ARENA_NEW(ctx->arena, Target);
     Isa *isa = ARENA_NEW(ctx->arena, Isa);
     t->name = "cuda";
     t->templates = "templates/cuda";
     t->suffix = ".cu";
+    t->preludes = preludes;
     t->gpu = true;
     t->block = INTERLEAVED_ROWS;
     set_tiles(t);

@@ -132,8 +132,7 @@ void jit_source_explain(const JitSource *s, const char *log, char *out, size_t s
         return;
     if (kernel < 0) {
         snprintf(out + n, size - (size_t)n,
-                 "\nin what all kernels share, "
-                 "templates/cuda/prelude.cu");
+                 "\nin what all kernels share, templates/cuda/prelude*.cu");
         return;
     }
     const char *comment = s->text + s->kernel[kernel] + 3;

@@ -164,7 +164,7 @@ refused "kernels that do not compile: line, kernel, template, operator" 3 start 
     "tinytales.cu($line): error: nobody likes $word" "$(sed -n "${line}p" "$work/tt/tinytales.cu")" \
     "in kernel $kernel, templates/cuda/embed.cu" "%x = embed %tokens, "
 refused "a declaration that does not compile" 3 start FAKE_NVRTC_DISLIKES="float_of_bf16(" \
-    -- "in what all kernels share, templates/cuda/prelude.cu"
+    -- "in what all kernels share, templates/cuda/prelude*.cu"
 for call in nvrtcVersion nvrtcCreateProgram nvrtcCompileProgram nvrtcGetCUBINSize nvrtcGetCUBIN; do
     refused "$call fails" 2 start FAKE_NVRTC=$call -- "NVRTC"
 done

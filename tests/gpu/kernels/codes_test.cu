@@ -1,7 +1,7 @@
 /* codes_test.cu - the target's arithmetic on codes of 8 bits, number by number: e4m3 to f32, to
  * bf16 and through the tensor cores, f32 to e4m3 at every number, every middle between two and
  * beside them; sums of int8 products, which are exact. The helpers are those that programs contain:
- * the template prelude.cu is C++ as it stands. */
+ * the templates prelude*.cu are C++ as they stand. */
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "../../../templates/cuda/prelude.cu"
+#include "../../../templates/cuda/prelude_codes.cu"
+#include "../../../templates/cuda/prelude_mma.cu"
 
 /* The prelude's names are harness.cuh's too. */
 #define CHECK(call)                                                                                \
