@@ -1,57 +1,12 @@
 /* Files: whole reads, writes by rename, folders, path functions, the data folder. */
-#include "unit.h"
+#include "place.h"
 
-#include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "compiler/base/ctx.h"
 #include "compiler/base/file.h"
 #include "compiler/base/paths.h"
-
-typedef struct Place {
-    Ctx *ctx;
-    char dir[64]; /* an empty folder */
-} Place;
-
-static int enter(void **state)
-{
-    Place *p = calloc(1, sizeof *p);
-    assert_non_null(p);
-    strcpy(p->dir, "/tmp/sinter_unit_XXXXXX");
-    assert_non_null(mkdtemp(p->dir));
-    p->ctx = ctx_create();
-    *state = p;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    Place *p = *state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", p->dir);
-    int rc = system(command);
-    ctx_destroy(p->ctx);
-    free(p);
-    return rc;
-}
-
-static const char *in(const Place *p, const char *name)
-{
-    return path_join(p->ctx->arena, p->dir, name);
-}
-
-static int entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    int n = 0;
-    while (readdir(dir) != NULL) {
-        n++;
-    }
-    closedir(dir);
-    return n - 2; /* . and .. */
-}
 
 static void check_content(const Place *p, const char *path, const char *data, size_t n)
 {
@@ -72,10 +27,10 @@ static void what_is_written_is_read(void **state)
     }
     static const size_t sizes[] = {0, 1, 16384, 16385, sizeof data};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        assert_true(file_write(p->ctx->diag, in(p, "f"), data, sizes[i]));
-        check_content(p, in(p, "f"), data, sizes[i]);
+        assert_true(file_write(p->ctx->diag, place_path(p, "f"), data, sizes[i]));
+        check_content(p, place_path(p, "f"), data, sizes[i]);
     }
-    assert_int_equal(entries(p->dir), 1); /* no temporary file is left */
+    assert_int_equal(place_entries(p->dir), 1); /* no temporary file is left */
 }
 
 static void a_file_without_a_size_is_read_whole(void **state)
@@ -92,24 +47,24 @@ static void an_equal_file_is_left_alone(void **state)
 {
     const Place *p = *state;
     struct stat before, after;
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "one", 3));
-    assert_int_equal(stat(in(p, "f"), &before), 0);
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "one", 3));
-    assert_int_equal(stat(in(p, "f"), &after), 0);
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "one", 3));
+    assert_int_equal(stat(place_path(p, "f"), &before), 0);
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "one", 3));
+    assert_int_equal(stat(place_path(p, "f"), &after), 0);
     assert_true(before.st_ino == after.st_ino);
     assert_true(before.st_mtim.tv_nsec == after.st_mtim.tv_nsec);
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "two", 3));
-    check_content(p, in(p, "f"), "two", 3);
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "two", 3));
+    check_content(p, place_path(p, "f"), "two", 3);
 }
 
 /* Rename, not truncation: who has the old file open goes on reading the old text. */
 static void readers_of_the_old_file_keep_it(void **state)
 {
     const Place *p = *state;
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "old text", 8));
-    FILE *reader = fopen(in(p, "f"), "r");
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "old text", 8));
+    FILE *reader = fopen(place_path(p, "f"), "r");
     assert_non_null(reader);
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "new", 3));
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "new", 3));
     char text[16] = {0};
     assert_int_equal(fread(text, 1, sizeof text, reader), 8);
     assert_string_equal(text, "old text");
@@ -120,10 +75,10 @@ static void mode_is_kept(void **state)
 {
     const Place *p = *state;
     struct stat st;
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "a", 1));
-    assert_int_equal(chmod(in(p, "f"), 0750), 0);
-    assert_true(file_write(p->ctx->diag, in(p, "f"), "b", 1));
-    assert_int_equal(stat(in(p, "f"), &st), 0);
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "a", 1));
+    assert_int_equal(chmod(place_path(p, "f"), 0750), 0);
+    assert_true(file_write(p->ctx->diag, place_path(p, "f"), "b", 1));
+    assert_int_equal(stat(place_path(p, "f"), &st), 0);
     assert_int_equal(st.st_mode & 0777, 0750);
 }
 
@@ -141,32 +96,32 @@ static void failures_are_diagnosed_and_leave_nothing(void **state)
     const Place *p = *state;
     Diag *d = p->ctx->diag;
     size_t n;
-    assert_null(file_read(p->ctx->arena, d, in(p, "none"), &n));
+    assert_null(file_read(p->ctx->arena, d, place_path(p, "none"), &n));
     assert_false(diag_is_env_error(d));
     assert_non_null(strstr(diag_text(d), "/none': No such file or directory\n"));
     assert_null(file_read(p->ctx->arena, d, p->dir, &n));
     assert_non_null(strstr(diag_text(d), "Is a directory\n"));
-    assert_false(file_write(d, in(p, "none/f"), "x", 1));
+    assert_false(file_write(d, place_path(p, "none/f"), "x", 1));
     assert_non_null(strstr(diag_text(d), "error: cannot write '"));
-    assert_true(file_make_dirs(d, in(p, "dir")));
-    assert_false(file_write(d, in(p, "dir"), "x", 1));
+    assert_true(file_make_dirs(d, place_path(p, "dir")));
+    assert_false(file_write(d, place_path(p, "dir"), "x", 1));
     assert_int_equal(diag_error_count(d), 4);
-    assert_int_equal(entries(p->dir), 1);
-    assert_int_equal(entries(in(p, "dir")), 0);
+    assert_int_equal(place_entries(p->dir), 1);
+    assert_int_equal(place_entries(place_path(p, "dir")), 0);
 }
 
 static void folders_are_made_with_their_parents(void **state)
 {
     const Place *p = *state;
     Diag *d = p->ctx->diag;
-    assert_true(file_make_dirs(d, in(p, "a/b/c")));
-    assert_true(file_make_dirs(d, in(p, "a/b/c/")));
-    assert_true(file_is_dir(in(p, "a/b/c")));
-    assert_true(file_exists(in(p, "a/b")));
-    assert_false(file_exists(in(p, "a/x")));
-    assert_true(file_write(d, in(p, "a/f"), "x", 1));
-    assert_false(file_is_dir(in(p, "a/f")));
-    assert_false(file_make_dirs(d, in(p, "a/f/g")));
+    assert_true(file_make_dirs(d, place_path(p, "a/b/c")));
+    assert_true(file_make_dirs(d, place_path(p, "a/b/c/")));
+    assert_true(file_is_dir(place_path(p, "a/b/c")));
+    assert_true(file_exists(place_path(p, "a/b")));
+    assert_false(file_exists(place_path(p, "a/x")));
+    assert_true(file_write(d, place_path(p, "a/f"), "x", 1));
+    assert_false(file_is_dir(place_path(p, "a/f")));
+    assert_false(file_make_dirs(d, place_path(p, "a/f/g")));
     assert_true(diag_is_env_error(d));
 }
 
@@ -198,12 +153,12 @@ static void data_folder_is_found_by_prefix_or_variable(void **state)
     assert_true(file_exists(path_join(a, found, "ir/rules")));
     assert_int_equal(setenv("SINTER_DATA", p->dir, 1), 0);
     assert_string_equal(paths_data_dir(a), p->dir);
-    assert_int_equal(setenv("SINTER_DATA", in(p, "none"), 1), 0);
+    assert_int_equal(setenv("SINTER_DATA", place_path(p, "none"), 1), 0);
     assert_null(paths_data_dir(a));
     unsetenv("SINTER_DATA");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, place_enter, place_leave)
 
 int main(void)
 {

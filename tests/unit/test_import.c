@@ -1,47 +1,15 @@
 /* config.json -> spec: values, defaults, both forms of rope settings, what is refused; weights
  * found in checkpoints under the names of each family. */
-#include "unit.h"
+#include "place.h"
 
 #include <string.h>
 
 #include "compiler/base/file.h"
 #include "compiler/import_hf.h"
 
-typedef struct Place {
-    Ctx *ctx;
-    char dir[64];
-} Place;
-
-static int enter(void **state)
-{
-    Place *p = calloc(1, sizeof *p);
-    assert_non_null(p);
-    strcpy(p->dir, "/tmp/sinter_import_XXXXXX");
-    assert_non_null(mkdtemp(p->dir));
-    p->ctx = ctx_create();
-    *state = p;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    Place *p = *state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", p->dir);
-    int rc = system(command);
-    ctx_destroy(p->ctx);
-    free(p);
-    return rc;
-}
-
-static const char *in(const Place *p, const char *name)
-{
-    return path_join(p->ctx->arena, p->dir, name);
-}
-
 static void write_text(const Place *p, const char *name, const char *text)
 {
-    assert_true(file_write(p->ctx->diag, in(p, name), text, strlen(text)));
+    assert_true(file_write(p->ctx->diag, place_path(p, name), text, strlen(text)));
 }
 
 /* ' instead of " in the JSON of the tests. */
@@ -277,7 +245,7 @@ static void refuses_what_it_does_not_know(void **state)
     }
     expect_refusal(p, "{'model_type': 'llama', 'foo': 1, 'hidden_act': 'mish'}", "'foo'");
     ModelSpec s;
-    assert_false(import_config(p->ctx, in(p, "nowhere"), &s));
+    assert_false(import_config(p->ctx, place_path(p, "nowhere"), &s));
 }
 
 static void writes_a_spec_that_reads_back(void **state)
@@ -344,7 +312,7 @@ static void write_checkpoint(const Place *p, const Entry *e, size_t n)
     for (size_t i = 0; i < at; i++) {
         buf_putc(&file, '\0');
     }
-    assert_true(file_write(p->ctx->diag, in(p, "model.safetensors"), file.data, file.len));
+    assert_true(file_write(p->ctx->diag, place_path(p, "model.safetensors"), file.data, file.len));
 }
 
 static const char small_llama[] = "{'model_type': 'llama', 'hidden_size': 8, 'num_hidden_layers': "
@@ -496,19 +464,22 @@ static void refuses_a_checkpoint_of_unknown_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(takes_defaults_of_the_families, enter, leave),
-        cmocka_unit_test_setup_teardown(follows_single_fields, enter, leave),
-        cmocka_unit_test_setup_teardown(reads_sliding_windows, enter, leave),
-        cmocka_unit_test_setup_teardown(reads_old_and_new_rope_settings, enter, leave),
-        cmocka_unit_test_setup_teardown(reads_yarn, enter, leave),
-        cmocka_unit_test_setup_teardown(reads_longrope, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_what_it_does_not_know, enter, leave),
-        cmocka_unit_test_setup_teardown(writes_a_spec_that_reads_back, enter, leave),
-        cmocka_unit_test_setup_teardown(finds_weights_or_says_why_not, enter, leave),
-        cmocka_unit_test_setup_teardown(reports_weights_that_nobody_read, enter, leave),
-        cmocka_unit_test_setup_teardown(slices_fused_and_transposed_tensors, enter, leave),
-        cmocka_unit_test_setup_teardown(warns_of_a_config_that_says_otherwise, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_a_checkpoint_of_unknown_names, enter, leave),
+        cmocka_unit_test_setup_teardown(takes_defaults_of_the_families, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(follows_single_fields, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reads_sliding_windows, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reads_old_and_new_rope_settings, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reads_yarn, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reads_longrope, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(refuses_what_it_does_not_know, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(writes_a_spec_that_reads_back, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(finds_weights_or_says_why_not, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reports_weights_that_nobody_read, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(slices_fused_and_transposed_tensors, place_enter,
+                                        place_leave),
+        cmocka_unit_test_setup_teardown(warns_of_a_config_that_says_otherwise, place_enter,
+                                        place_leave),
+        cmocka_unit_test_setup_teardown(refuses_a_checkpoint_of_unknown_names, place_enter,
+                                        place_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

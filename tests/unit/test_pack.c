@@ -1,8 +1,7 @@
 /* Packing: bytes against type_physical_index, whole files against the interpreter's constant half,
  * and what goes wrong. */
-#include "unit.h"
+#include "place.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,50 +16,6 @@
 #include "compiler/pack.h"
 #include "ir/interp.h"
 #include "runtime/weights_format.h"
-
-typedef struct Place {
-    Ctx *ctx;
-    char dir[64];
-} Place;
-
-static int enter(void **state)
-{
-    Place *p = calloc(1, sizeof *p);
-    assert_non_null(p);
-    strcpy(p->dir, "/tmp/sinter_pack_XXXXXX");
-    assert_non_null(mkdtemp(p->dir));
-    p->ctx = ctx_create();
-    *state = p;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    Place *p = *state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", p->dir);
-    int rc = system(command);
-    ctx_destroy(p->ctx);
-    free(p);
-    return rc;
-}
-
-static const char *in(const Place *p, const char *name)
-{
-    return path_join(p->ctx->arena, p->dir, name);
-}
-
-static int entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    assert_non_null(dir);
-    int n = 0;
-    while (readdir(dir) != NULL) {
-        n++;
-    }
-    closedir(dir);
-    return n - 2; /* . and .. */
-}
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
@@ -268,7 +223,7 @@ static bool pack(const Place *p, Packed *out, const char *checkpoint, uint64_t s
                      .plan = out->plan,
                      .checkpoint = checkpoint,
                      .seed = seed,
-                     .output = in(p, name),
+                     .output = place_path(p, name),
                      .layout = "test"};
     if (!pack_write(&r)) {
         return false;
@@ -353,7 +308,7 @@ static void packs_goldens(void **state)
         check_entries(&one, &h);
         check_numbers(p, &one, dir, 0);
     }
-    assert_int_equal(entries(p->dir), 2);
+    assert_int_equal(place_entries(p->dir), 2);
 }
 
 static void packs_random(void **state)
@@ -381,7 +336,7 @@ static void expect_failure(const Place *p, Packed *f, const char *checkpoint, co
     if (!strstr(text, message)) {
         fail_msg("'%s' is not in '%s'", message, text);
     }
-    assert_false(file_exists(in(p, "x.weights")));
+    assert_false(file_exists(place_path(p, "x.weights")));
 }
 
 /* A copy of a golden's checkpoint with 16 bits of tensor data replaced. */
@@ -394,7 +349,7 @@ static const char *damaged_checkpoint(const Place *p, const char *family, size_t
     uint64_t header = 0;
     memcpy(&header, data, sizeof header);
     memcpy(data + 8 + header + at, &bits, sizeof bits);
-    const char *to = in(p, "damaged.safetensors");
+    const char *to = place_path(p, "damaged.safetensors");
     assert_true(file_write(p->ctx->diag, to, data, n));
     return to;
 }
@@ -407,7 +362,7 @@ static void refuses_not_a_number(void **state)
     /* lm_head.weight [320, 64] is first in the file: row 2, column 3 */
     expect_failure(p, &f, damaged_checkpoint(p, "llama2", (2 * 64 + 3) * 2, 0x7fc0),
                    "tensor 'lm_head.weight' has a number that is not a number at [2, 3]");
-    assert_int_equal(entries(p->dir), 1);
+    assert_int_equal(place_entries(p->dir), 1);
 }
 
 static void refuses_infinity_in_a_transposed_tensor(void **state)
@@ -454,7 +409,7 @@ static void reports_a_full_disk(void **state)
     setrlimit(RLIMIT_FSIZE, &old);
     assert_false(ok);
     assert_non_null(strstr(diag_text(p->ctx->diag), "free some space"));
-    assert_int_equal(entries(p->dir), 0);
+    assert_int_equal(place_entries(p->dir), 0);
 }
 
 static void refuses_a_folder_that_is_not_there(void **state)
@@ -476,7 +431,7 @@ static void refuses_a_larger_vocabulary(void **state)
     assert_int_equal(system(command), 0);
     const char json[] = "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
                         "\"added_tokens\": [{\"id\": 320, \"content\": \"<x>\"}]}";
-    assert_true(file_write(p->ctx->diag, in(p, "tokenizer.json"), json, strlen(json)));
+    assert_true(file_write(p->ctx->diag, place_path(p, "tokenizer.json"), json, strlen(json)));
     expect_failure(p, &f, p->dir, "vocab is 320, but the tokenizer in");
 }
 
@@ -492,7 +447,7 @@ static void stores_the_tokenizer(void **state)
     assert_int_equal(system(command), 0);
     const char json[] = "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, "
                         "\"added_tokens\": []}";
-    assert_true(file_write(p->ctx->diag, in(p, "tokenizer.json"), json, strlen(json)));
+    assert_true(file_write(p->ctx->diag, place_path(p, "tokenizer.json"), json, strlen(json)));
     if (!pack(p, &f, p->dir, 0, "x.weights")) {
         fail_msg("%s", diag_text(p->ctx->diag));
     }
@@ -507,19 +462,22 @@ static void stores_the_tokenizer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(encodes_every_layout, enter, leave),
-        cmocka_unit_test_setup_teardown(encodes_nibbles, enter, leave),
-        cmocka_unit_test_setup_teardown(random_rows_do_not_depend_on_blocks, enter, leave),
+        cmocka_unit_test_setup_teardown(encodes_every_layout, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(encodes_nibbles, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(random_rows_do_not_depend_on_blocks, place_enter,
+                                        place_leave),
         cmocka_unit_test(rounds_many_as_one),
-        cmocka_unit_test_setup_teardown(packs_goldens, enter, leave),
-        cmocka_unit_test_setup_teardown(packs_random, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_not_a_number, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_infinity_in_a_transposed_tensor, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_what_f16_cannot_hold, enter, leave),
-        cmocka_unit_test_setup_teardown(reports_a_full_disk, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_a_folder_that_is_not_there, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_a_larger_vocabulary, enter, leave),
-        cmocka_unit_test_setup_teardown(stores_the_tokenizer, enter, leave),
+        cmocka_unit_test_setup_teardown(packs_goldens, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(packs_random, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(refuses_not_a_number, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(refuses_infinity_in_a_transposed_tensor, place_enter,
+                                        place_leave),
+        cmocka_unit_test_setup_teardown(refuses_what_f16_cannot_hold, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reports_a_full_disk, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(refuses_a_folder_that_is_not_there, place_enter,
+                                        place_leave),
+        cmocka_unit_test_setup_teardown(refuses_a_larger_vocabulary, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(stores_the_tokenizer, place_enter, place_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,37 +1,10 @@
 /* Checkpoint headers: good ones, and everything in a hostile one. */
-#include "unit.h"
+#include "place.h"
 
 #include <string.h>
 
 #include "compiler/base/file.h"
 #include "compiler/safetensors.h"
-
-typedef struct Place {
-    Ctx *ctx;
-    char dir[64];
-} Place;
-
-static int enter(void **state)
-{
-    Place *p = calloc(1, sizeof *p);
-    assert_non_null(p);
-    strcpy(p->dir, "/tmp/sinter_safetensors_XXXXXX");
-    assert_non_null(mkdtemp(p->dir));
-    p->ctx = ctx_create();
-    *state = p;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    Place *p = *state;
-    char command[100];
-    snprintf(command, sizeof command, "rm -rf '%s'", p->dir);
-    int rc = system(command);
-    ctx_destroy(p->ctx);
-    free(p);
-    return rc;
-}
 
 /* A file: header size, header ( ' for " ), `data` bytes of 1, 2, 3 ... */
 static Buf file_of(const Place *p, const char *header, size_t data)
@@ -277,13 +250,13 @@ static void survives_random_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(reads_a_header, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_hostile_headers, enter, leave),
-        cmocka_unit_test_setup_teardown(refuses_hostile_sizes, enter, leave),
-        cmocka_unit_test_setup_teardown(reads_shards, enter, leave),
-        cmocka_unit_test_setup_teardown(opens_nothing, enter, leave),
-        cmocka_unit_test_setup_teardown(reads_numbers, enter, leave),
-        cmocka_unit_test_setup_teardown(survives_random_damage, enter, leave),
+        cmocka_unit_test_setup_teardown(reads_a_header, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(refuses_hostile_headers, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(refuses_hostile_sizes, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reads_shards, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(opens_nothing, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(reads_numbers, place_enter, place_leave),
+        cmocka_unit_test_setup_teardown(survives_random_damage, place_enter, place_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
