@@ -10,39 +10,23 @@
 #include "codegen/dot.h"
 #include "codegen/emit_call.h"
 
-/* scales("w_scale", tile): the scales of one tile in group g as a vector. */
+/* scales("w_scale", tile), zeros("w_zero", tile): those of one tile in group g as a vector. */
 static bool dot_scales(const Call *c)
 {
     const KernelParam *p = call_param(c, 0);
     if (p == NULL) {
         return false;
     }
-    long long groups = call_columns(p->ir);
-    if (groups == 1) {
-        return call_text(c, "vec_load(%s + %s * LANES)", p->name, call_factor(c, 1));
-    }
-    if (p->ir->layout.rows > 0) {
-        return call_text(c, "vec_load(%s + (%s * groups + g) * LANES)", p->name, call_factor(c, 1));
-    }
-    return call_text(c, "vec_gather(%s + %s * LANES * groups + g, groups)", p->name,
-                     call_factor(c, 1));
-}
-
-static bool dot_zeros(const Call *c)
-{
-    const KernelParam *p = call_param(c, 0);
-    if (p == NULL) {
-        return false;
-    }
+    const char *tile = call_factor(c, 1);
+    const char *of =
+        p->stored == DT_F32 ? "" : arena_printf(c->ctx->arena, "_%s", dtype_name(p->stored));
     if (call_columns(p->ir) == 1) {
-        return call_text(c, "vec_load_u8(%s + %s * LANES)", p->name, call_factor(c, 1));
+        return call_text(c, "vec_load%s(%s + %s * LANES)", of, p->name, tile);
     }
     if (p->ir->layout.rows > 0) {
-        return call_text(c, "vec_load_u8(%s + (%s * groups + g) * LANES)", p->name,
-                         call_factor(c, 1));
+        return call_text(c, "vec_load%s(%s + (%s * groups + g) * LANES)", of, p->name, tile);
     }
-    return call_text(c, "vec_gather_u8(%s + %s * LANES * groups + g, groups)", p->name,
-                     call_factor(c, 1));
+    return call_text(c, "vec_gather%s(%s + %s * LANES * groups + g, groups)", of, p->name, tile);
 }
 
 /* factors(t, j): " * scale0 * x_scale[2]", the scales of row t and tile j in group g. */
@@ -573,7 +557,7 @@ static bool dot_call(const Call *c)
 
 static const TemplateFunction functions[] = {
     {"scales", 2, dot_scales},
-    {"zeros", 2, dot_zeros},
+    {"zeros", 2, dot_scales},
     {"factors", 2, dot_factors},
     {"id", 2, dot_id},
     {"k_more", 2, dot_k_more},

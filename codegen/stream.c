@@ -42,7 +42,8 @@ static bool takes_groups(const Func *f, const Op *op, int64_t block_k)
     if (group == 0) {
         return !scale && !zeros && !u4 && op->a.zero == 0;
     }
-    return scale && (u4 || (!zeros && op->a.zero == 0)) && group % (block_k / 4) == 0 &&
+    return scale && type_of(f, op, scale_slot(op))->dtype == DT_F16 &&
+           (u4 || (!zeros && op->a.zero == 0)) && group % (block_k / 4) == 0 &&
            (group % block_k == 0 || block_k % group == 0);
 }
 
@@ -106,7 +107,7 @@ static void shape_groups(StreamShape *s, const Op *op)
         s->groups_in_block = op->a.group >= s->block_k ? 1 : s->block_k / (int)op->a.group;
     }
     s->fast_groups = s->bits == 4 && op->a.group == s->block_k && !s->zeros;
-    s->block_bytes = BLOCK_BITS / 8 * ROWS + s->groups_in_block * ROWS * (s->zeros ? 5 : 4);
+    s->block_bytes = BLOCK_BITS / 8 * ROWS + s->groups_in_block * ROWS * (s->zeros ? 3 : 2);
 }
 
 /* Bytes of everything but the ring; sets the places of its parts. */

@@ -19,7 +19,7 @@ typedef struct StreamShape {
     int round;           /* tiles whose sums are added at once */
     int groups_in_block; /* whose scales lie beside a block; 0: no groups */
     int block_bytes;     /* with scales and zero points */
-    bool zeros;          /* zero points beside the scales */
+    bool zeros;          /* zero points beside the scales, which are f16 */
     bool fast_groups;    /* a group is a block: its scale multiplies the block's sums */
     int64_t tiles;       /* of 16 rows */
     int squares_at, start_at, shared; /* floats behind the sums' start; bytes in all */

@@ -152,7 +152,7 @@ static void choose_fill(WeightTensor *w, const Func *f, ValueId v)
         w->fill_scale = op->a.theta;
         return;
     case OP_QUANT_SCALE:
-        w->fill = 's';
+        w->fill = value->type->dtype == DT_F16 ? 'S' : 's';
         w->fill_scale = 3 / sqrt(columns_of(f->value[op->in[0]].type)) /
                         (op->a.bits == 8 ? dtype_largest_code(op->a.dtype) : 7);
         return;
@@ -162,7 +162,7 @@ static void choose_fill(WeightTensor *w, const Func *f, ValueId v)
         return;
     default:
         choose_fill(w, f, op->in[0]);
-        if (value->type->rank >= 2 && w->fill != 's' && w->fill != 'z') {
+        if (value->type->rank >= 2 && strchr("sSz", w->fill) == NULL) {
             w->fill = fill_of_dtype(value->type->dtype);
         }
     }

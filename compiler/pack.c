@@ -45,6 +45,7 @@ typedef struct Packer {
     WeightsEntry tokenizer; /* no name: there is none */
     uint32_t n_entries;
     uint64_t file_bytes, done_bytes, total_bytes;
+    double largest; /* number of the tensor that is being written */
     struct timespec start, shown;
     bool bar; /* progress is a terminal */
 } Packer;
@@ -195,6 +196,20 @@ static int64_t block_rows(const WeightTensor *t)
     return n > step ? n : step;
 }
 
+static bool group_scales(const WeightTensor *t)
+{
+    return t->fill == 'S';
+}
+
+static const char one_scale[] = "quant.group 0, whose scales are f32";
+
+/* "model.safetensors: "; random weights have no file. */
+static const char *checkpoint_words(const Packer *p)
+{
+    const char *path = p->request->checkpoint;
+    return path ? arena_printf(p->ctx->arena, "%s: ", path) : "";
+}
+
 static bool check_range(const Packer *p, const WeightTensor *t, const char *name, int64_t row,
                         int64_t n, const double *x)
 {
@@ -211,9 +226,21 @@ static bool check_range(const Packer *p, const WeightTensor *t, const char *name
         i++;
     }
     return diag_error(p->ctx->diag, nowhere,
-                      "a number of %s at [%" PRId64 ", %" PRId64 "] is too large for %s; compile "
-                      "with --dtype f32 or bf16",
-                      name, row + i / cols, i % cols, dtype_name(t->type->dtype));
+                      "%sa number of %s at [%" PRId64 ", %" PRId64 "] is too large for %s; compile "
+                      "with %s",
+                      checkpoint_words(p), name, row + i / cols, i % cols,
+                      dtype_name(t->type->dtype),
+                      group_scales(t) ? one_scale : "--dtype f32 or bf16");
+}
+
+/* Scales of groups are f16, which has 4 bits of a number below 2^-20 and none below 2^-25. That is
+ * enough for groups beside larger ones. */
+static bool check_scales(const Packer *p, const WeightTensor *t, const char *name, double largest)
+{
+    return !group_scales(t) || largest <= 0 || largest >= 0x1p-20 ||
+           diag_error(p->ctx->diag, nowhere,
+                      "%sall of %s are below %.1e, too small for f16; compile with %s",
+                      checkpoint_words(p), name, 0x1p-20, one_scale);
 }
 
 static bool write_block(Packer *p, const WeightTensor *t, const char *name, int64_t row, int64_t n,
@@ -226,6 +253,9 @@ static bool write_block(Packer *p, const WeightTensor *t, const char *name, int6
     if (!interp_const_rows(p->scratch, t->func, t->value, row, n, &source, x) ||
         !check_range(p, t, name, row, n, x)) {
         return false;
+    }
+    for (int64_t i = 0; i < n * cols; i++) {
+        p->largest = fmax(p->largest, fabs(x[i]));
     }
     uint64_t bytes = (uint64_t)pack_rows_bytes(t->type, row, n);
     uint8_t *data = ARENA_ARRAY(p->scratch, uint8_t, bytes);
@@ -260,7 +290,8 @@ static bool write_tensor(Packer *p, const WeightTensor *t, int copy)
     }
     XXH3_64bits_reset(sum);
     pack_source_select(p->source, t->func, layer);
-    bool ok = write_rows(p, t, name, at, sum);
+    p->largest = 0;
+    bool ok = write_rows(p, t, name, at, sum) && check_scales(p, t, name, p->largest);
     uint64_t checksum = XXH3_64bits_digest(sum);
     XXH3_freeState(sum);
     return ok && set_entry(p, &p->entry[p->n_entries++], name, type_text(p->ctx->arena, t->type),

@@ -56,6 +56,8 @@ bool infer_dtype_fits(DType t, int wanted)
         return dtype_is_float(t);
     case ANY_CODE:
         return dtype_is_code(t);
+    case ANY_SCALE:
+        return t == DT_F32 || t == DT_F16;
     default:
         return (int)t == wanted;
     }
@@ -70,6 +72,8 @@ static const char *dtype_words(int wanted)
         return "float";
     case ANY_CODE:
         return "i8, u8, u4 or e4m3 ";
+    case ANY_SCALE:
+        return "f32 or f16 ";
     default:
         return dtype_name((DType)wanted);
     }

@@ -12,7 +12,7 @@ typedef struct Infer {
 } Infer;
 
 /* What an operand may be, besides one DType: DT_NONE = any. */
-enum { ANY_FLOAT = DT_COUNT, ANY_CODE };
+enum { ANY_FLOAT = DT_COUNT, ANY_CODE, ANY_SCALE };
 
 /* clang-format off */
 #define SHAPE(...)                                                                                 \

@@ -93,6 +93,7 @@ static bool float_codes_allowed(const Infer *c)
            infer_fail(c, "e4m3 codes have 8 bits and no zero point");
 }
 
+/* One of many scales of a row is half as wide: with groups of 32 they are a tenth of all bytes. */
 bool infer_quant_scale(Infer *c)
 {
     const Type *w = infer_in(c, 0);
@@ -102,14 +103,14 @@ bool infer_quant_scale(Infer *c)
     }
     int64_t g = c->op->a.group;
     return g == 0 ? infer_result(c, 0, DT_F32, SHAPE(w->dim[0]))
-                  : infer_result(c, 0, DT_F32, SHAPE(w->dim[0], w->dim[1] / g));
+                  : infer_result(c, 0, DT_F16, SHAPE(w->dim[0], w->dim[1] / g));
 }
 
 bool infer_quant_zero(Infer *c)
 {
     const Type *w = infer_in(c, 0), *scale = infer_in(c, 1);
     return infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) && bits_allowed(c) &&
-           infer_want_per_group(c, 1, DT_F32, w->dim[0], w->dim[1]) &&
+           infer_want_per_group(c, 1, ANY_SCALE, w->dim[0], w->dim[1]) &&
            infer_result(c, 0, DT_U8, scale->rank, scale->dim);
 }
 
@@ -117,7 +118,7 @@ bool infer_quant_code(Infer *c)
 {
     const Type *w = infer_in(c, 0);
     return infer_want(c, 0, ANY_FLOAT, SHAPE(-1, -1)) && bits_allowed(c) && infer_code_attr(c) &&
-           float_codes_allowed(c) && infer_want_per_group(c, 1, DT_F32, w->dim[0], w->dim[1]) &&
+           float_codes_allowed(c) && infer_want_per_group(c, 1, ANY_SCALE, w->dim[0], w->dim[1]) &&
            infer_want_per_group(c, 2, DT_U8, w->dim[0], w->dim[1]) &&
            infer_result(c, 0, c->op->a.bits == 4 ? DT_U4 : infer_code_dtype(c), 2, w->dim);
 }
@@ -176,7 +177,7 @@ bool infer_dequant(Infer *c)
         return infer_mismatch(c, 0, "a matrix or a cache of i8, u8, u4 or e4m3");
     }
     bool fits = code->rank == 4 ? infer_want(c, 1, DT_F32, 3, code->dim)
-                                : infer_want_per_group(c, 1, DT_F32, code->dim[0], code->dim[1]);
+                                : infer_want_per_group(c, 1, ANY_SCALE, code->dim[0], code->dim[1]);
     return fits && infer_want(c, 2, DT_U8, scale->rank, scale->dim) && infer_float_attr(c) &&
            infer_result(c, 0, infer_result_dtype(c, code), code->rank, code->dim);
 }
@@ -204,7 +205,7 @@ bool infer_embed(Infer *c)
         return infer_fail(c, "%s is %s and needs w_scale", infer_operand(c, EMBED_W),
                           infer_type_of(c, EMBED_W));
     }
-    return infer_want_per_group(c, EMBED_W_SCALE, DT_F32, w->dim[0], w->dim[1]) &&
+    return infer_want_per_group(c, EMBED_W_SCALE, ANY_SCALE, w->dim[0], w->dim[1]) &&
            infer_want_per_group(c, EMBED_W_ZERO, DT_U8, w->dim[0], w->dim[1]) &&
            infer_float_attr(c) &&
            infer_result(c, 0, infer_result_dtype(c, w), SHAPE(ids->dim[0], w->dim[1]));

@@ -229,7 +229,7 @@ bool infer_want_product(const Infer *c, int scales)
     }
     bool one = x_scale != NULL && x_scale->rank == 2 && x_scale->dim[1] == 1;
     int64_t groups = c->op->a.group > 0 && !one ? x->dim[1] / c->op->a.group : 1;
-    return infer_want_per_group(c, scales, DT_F32, w->dim[0], w->dim[1]) &&
+    return infer_want_per_group(c, scales, ANY_SCALE, w->dim[0], w->dim[1]) &&
            infer_want_per_group(c, scales + 1, DT_U8, w->dim[0], w->dim[1]) &&
            infer_want(c, scales + 2, DT_F32, SHAPE(x->dim[0], groups)) &&
            want_norm(c, scales + 3, x) && infer_float_attr(c);

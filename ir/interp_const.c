@@ -183,26 +183,35 @@ static void quantize_group_e4m3(const double *w, int64_t n, double scale, double
 static double group_scale(const Op *op, const double *w, int64_t n)
 {
     if (op->a.dtype == DT_E4M3) {
-        return dtype_round(DT_F32, symmetric_scale(w, n, dtype_largest_code(DT_E4M3)));
+        return symmetric_scale(w, n, dtype_largest_code(DT_E4M3));
     }
     double levels = (double)((INT64_C(1) << op->a.bits) - 1); /* 15 or 255 */
     if (op->a.asym == 0) {
-        return dtype_round(DT_F32, symmetric_scale(w, n, (levels - 1) / 2));
+        return symmetric_scale(w, n, (levels - 1) / 2);
     }
     double lo, hi;
     range_with_zero(w, n, &lo, &hi);
-    return dtype_round(DT_F32, (hi - lo) / levels);
+    return (hi - lo) / levels;
+}
+
+/* As it is stored, before a code is made with it. A group that is not zero keeps a scale: the
+ * smallest, where the nearest is 0. */
+static double stored_scale(DType t, double scale)
+{
+    double rounded = dtype_round(t, scale);
+    return t == DT_F16 && scale > 0 && rounded <= 0 ? 0x1p-24 : rounded;
 }
 
 static bool eval_quant_scale(const Fetch *f, const Op *op, int64_t row, int64_t n, double *out)
 {
     int64_t cols = type_cols(type_of(f, op->in[0])), group = group_of(op, cols);
+    DType t = type_of(f, op->out[0])->dtype;
     const double *w = fetch(f, op->in[0], row, n);
     if (w == NULL) {
         return false;
     }
     for (int64_t i = 0; i < n * cols / group; i++) {
-        out[i] = group_scale(op, w + i * group, group);
+        out[i] = stored_scale(t, group_scale(op, w + i * group, group));
     }
     return true;
 }

@@ -61,8 +61,8 @@ typedef struct SinterTensorInfo {
     uint64_t offset, bytes;
     /* For random weights made in memory: what the bytes are. */
     char fill; /* 'f' f32, 'b' bf16, 'h' f16 weights ~ N(0, scale); 'g', 'B', 'H' the same for gains
-                  ~ 1; 's' f32 quantisation scales; 'c' i8 or u4 codes, 'z' u8 zero points; 'q' rope
-                  frequencies (f32, theta in scale, exact); '0' zeros */
+                  ~ 1; 's', 'S' f32 and f16 quantisation scales; 'c' i8 or u4 codes, 'z' u8 zero
+                  points; 'q' rope frequencies (f32, theta in scale, exact); '0' zeros */
     float scale;
 } SinterTensorInfo;
 

@@ -70,7 +70,10 @@ static void fill_weights16(uint8_t *out, uint64_t bytes, const Fill *f, const Si
     uint16_t table[QUANTILES];
     const int gain = t->fill == 'B' || t->fill == 'H', bf16 = t->fill == 'b' || t->fill == 'B';
     for (int i = 0; i < QUANTILES; i++) {
-        float x = gain ? 1.0f + 0.05f * f->quantile[i] : f->quantile[i] * t->scale;
+        const float z = f->quantile[i];
+        const float x = t->fill == 'S' ? t->scale * (1.0f + 0.1f * z)
+                        : gain         ? 1.0f + 0.05f * z
+                                       : z * t->scale;
         table[i] = bf16 ? narrow_bf16(x) : narrow_f16(x);
     }
     fill_half(out, bytes, table, key);
@@ -148,6 +151,7 @@ static void fill_block(const Fill *f, int tensor, uint64_t at, uint8_t *out)
     case 'h':
     case 'B':
     case 'H':
+    case 'S':
         fill_weights16(out, bytes, f, t, key);
         break;
     case 'f':

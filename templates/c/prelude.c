@@ -339,6 +339,17 @@ static inline VecF vec_gather(const float *p, int64_t stride)
 }
 
 //% end
+//% if used("vec_gather_f16")
+static inline VecF vec_gather_f16(const uint16_t *p, int64_t stride)
+{
+    VecH h;
+    for (int i = 0; i < LANES; i++) {
+        h[i] = p[i * stride];
+    }
+    return vec_of_f16(h);
+}
+
+//% end
 //% if used("vec_gather_u8")
 static inline VecI vec_gather_u8(const uint8_t *p, int64_t stride)
 {

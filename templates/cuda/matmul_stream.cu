@@ -61,16 +61,16 @@ void ${name}(${params})
             }
             //% if scaled
 #pragma unroll
-            for (int i = lane; i < CHUNK * IN_BLOCK * 4; i += 32) {
-                const int at = (first + i / (IN_BLOCK * 4)) * BLOCK_K / GROUP;
+            for (int i = lane; i < CHUNK * IN_BLOCK * 2; i += 32) {
+                const int at = (first + i / (IN_BLOCK * 2)) * BLOCK_K / GROUP;
                 copy_async16(to + CHUNK * 1024 + i * 16,
-                             w_scale + (tile * GROUPS + at) * 16 + i % (IN_BLOCK * 4) * 4);
+                             w_scale + (tile * GROUPS + at) * 16 + i % (IN_BLOCK * 2) * 8);
             }
             //% end
             //% if has("w_zero")
             if (lane < CHUNK * IN_BLOCK) {
                 const int at = (first + lane / IN_BLOCK) * BLOCK_K / GROUP + lane % IN_BLOCK;
-                copy_async16(to + CHUNK * (1024 + IN_BLOCK * 64) + lane * 16,
+                copy_async16(to + CHUNK * (1024 + IN_BLOCK * 32) + lane * 16,
                              w_zero + (tile * GROUPS + at) * 16);
             }
             //% end

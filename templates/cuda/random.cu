@@ -43,10 +43,13 @@ __device__ inline uint64_t random_word(int kind, float scale, uint64_t key, uint
     case 'h':
     case 'B':
     case 'H':
+    case 'S':
         for (int i = 0; i < 4; i++) {
             const float z = quantile[r >> 16 * i & 4095];
             const bool gain = kind == 'B' || kind == 'H', bf16 = kind == 'b' || kind == 'B';
-            const float x = gain ? __fadd_rn(1, __fmul_rn(0.05f, z)) : __fmul_rn(z, scale);
+            const float x = kind == 'S' ? __fmul_rn(scale, __fadd_rn(1, __fmul_rn(0.1f, z)))
+                            : gain      ? __fadd_rn(1, __fmul_rn(0.05f, z))
+                                        : __fmul_rn(z, scale);
             word |= (uint64_t)(bf16 ? bf16_of_float(x) : f16_of_float(x)) << 16 * i;
         }
         return word;

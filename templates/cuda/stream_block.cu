@@ -11,11 +11,12 @@ const float s1 = s[i4 * 2 + 1 < TOKENS ? i4 * 2 + 1 : TOKENS - 1];
 float group[2][4] = {{s0, s1, s0, s1}};
 //% elif scaled
 const int in = (b * IN_BLOCK + i4 * IN_BLOCK / 4) * 16 + g;
-const float *const scale = (const float *)(from + CHUNK * 1024) + in;
-const uint32_t scale_low = bf16_pair(scale[0], scale[0]);
-const uint32_t scale_high = bf16_pair(scale[8], scale[8]);
+const uint16_t *const scale = (const uint16_t *)(from + CHUNK * 1024) + in;
+const float scale_of_low = float_of_f16(scale[0]), scale_of_high = float_of_f16(scale[8]);
+const uint32_t scale_low = bf16_pair(scale_of_low, scale_of_low);
+const uint32_t scale_high = bf16_pair(scale_of_high, scale_of_high);
 //% if has("w_zero")
-const uint8_t *const zero = from + CHUNK * (1024 + IN_BLOCK * 64) + in;
+const uint8_t *const zero = from + CHUNK * (1024 + IN_BLOCK * 32) + in;
 const uint32_t zero_low = 0x43004300 + zero[0] * 0x10001,
                zero_high = 0x43004300 + zero[8] * 0x10001;
 //% elif BITS == 4
@@ -46,9 +47,10 @@ for (int q = 0; q < 16 / ${BITS}; q++) {
     ${mma}(${block_sum}[1], {a.z, c.z, a.w, c.w}, x8.z, x8.w);
 }
 //% if fast_groups
-const float *const scale = (const float *)(from + CHUNK * 1024) + b * 16 + g;
+const uint16_t *const scale = (const uint16_t *)(from + CHUNK * 1024) + b * 16 + g;
+const float scales[2] = {float_of_f16(scale[0]), float_of_f16(scale[8])};
 #pragma unroll
 for (int j = 0; j < 4; j++) {
-    sum[0][j] += scale[j / 2 * 8] * (group[0][j] + group[1][j]);
+    sum[0][j] += scales[j / 2] * (group[0][j] + group[1][j]);
 }
 //% end

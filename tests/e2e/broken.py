@@ -9,6 +9,7 @@ import sys
 
 GATE = "model.layers.2.mlp.gate_proj.weight"
 NORM = "model.norm.weight"
+DOWN = "model.layers.2.mlp.down_proj.weight"
 
 
 def break_missing(header, data):
@@ -67,6 +68,18 @@ def break_overflow(header, data):
 def break_nan(header, data):
     begin = header[NORM]["data_offsets"][0]
     data[begin + 6:begin + 8] = b"\xc0\x7f"
+
+
+def break_large(header, data):
+    """2^22: no f16 is the scale of its group."""
+    begin = header[DOWN]["data_offsets"][0]
+    data[begin + 6:begin + 8] = b"\x80\x4a"
+
+
+def break_tiny(header, data):
+    """Everything is about 1e-6."""
+    begin, end = header[DOWN]["data_offsets"]
+    data[begin:end] = b"\x86\x35" * ((end - begin) // 2)
 
 
 def write(path, header, data):

@@ -30,9 +30,10 @@ bad_checkpoint()
     kind=$1
     shift
     python3 tests/e2e/broken.py "$kind" $model "$work/bad.safetensors"
-    refused "checkpoint: $kind" 1 "${SINTER_ASAN:-$SINTER}" pack $spec --weights "$work/bad.safetensors" \
+    refused "checkpoint: $kind" 1 "${SINTER_ASAN:-$SINTER}" pack $spec $quant --weights "$work/bad.safetensors" \
         -o "$work/out/x.weights" -- "$work/bad.safetensors" "$@"
 }
+quant=
 gate=model.layers.2.mlp.gate_proj.weight
 bad_checkpoint missing "weight layers.2.gate is missing" "'$gate'" "nearest name"
 bad_checkpoint shape "'$gate' has shape [256, 768]" "needs [768, 256] for gate"
@@ -50,6 +51,9 @@ bad_checkpoint empty "0 bytes are too few"
 bad_checkpoint huge_header "the header claims 4611686018427387904 bytes"
 bad_checkpoint not_json "not valid JSON"
 bad_checkpoint duplicate "duplicate" "model.norm.weight"
+quant='--quant int4/32'
+bad_checkpoint large "a number of layers.2.down_scale at [0, 0] is too large for f16" "quant.group 0"
+bad_checkpoint tiny "all of layers.2.down_scale are below 9.5e-07, too small for f16" "quant.group 0"
 no_file "no weights were left by any of them" "$work/out"
 
 refused "checkpoint: not there" 1 "$SINTER" pack $spec --weights "$work/none" -o "$work/out/x" -- "$work/none"

@@ -59,6 +59,14 @@ static const ByHand by_hand[] = {
      "  %d = dequant %c, %s {group = 2, zero = 8}\n  %y = matmul %x, %d\n  return %y\n}\n",
      {V(1, 10, 100, 1000), V(7, -1.4, -14, 0.9)},
      {V(7 - 10 - 1400 + 0)}},
+    /* scales of groups are f16 before codes are made: 7.003 / 7 is 1, so 1.5 is code 2 and not 1;
+       the smallest there is, 2^-24, where the nearest is 0 */
+    {"func @f(%x: f32[1, 4]) weights(@w: f32[1, 4]) -> (%y: f32[1, 1]) {\n"
+     "  %s = quant_scale @w {bits = 4, group = 2}\n"
+     "  %c = quant_code @w, %s {bits = 4, group = 2, zero = 8}\n"
+     "  %d = dequant %c, %s {group = 2, zero = 8}\n  %y = matmul %x, %d\n  return %y\n}\n",
+     {V(1, 10, 0x1p24, 1), V(7.003, 1.5, 2e-7, 0)},
+     {V(7 + 20 + 3)}},
     /* 4 bits asymmetric: lo -5, hi 10, scale 1, zero 5, codes 0 15 8 5 */
     {"func @f(%x: f32[1, 4]) weights(@w: f32[1, 4]) -> (%y: f32[1, 1]) {\n"
      "  %s = quant_scale @w {bits = 4, asym = 1}\n  %z = quant_zero @w, %s {bits = 4}\n"
