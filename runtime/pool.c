@@ -16,18 +16,18 @@
 #endif
 
 enum {
-    SPINS_PER_CLOCK = 16,    /* pauses between two looks at the clock */
-    BARRIER_SPIN_NS = 50000, /* a barrier is usually over sooner */
-    IDLE_SPIN_NS = 100000,   /* sampling a token between two steps takes less */
-    LEAST_SPIN_NS = 1000,
+    SPINS_PER_CLOCK = 16, /* pauses between two looks at the clock */
+    /* Longer than waking a sleeper takes (15 to 30 us): one who sleeps is late at the next barrier,
+     * and must find the others still spinning there, or each sleep brings about another. */
+    BARRIER_SPIN_NS = 50000,
+    IDLE_SPIN_NS = 100000, /* sampling a token between two steps takes less */
 };
 
 /* A number that only grows; threads wait until it is no longer what they saw. */
 typedef struct Word {
     _Alignas(64) _Atomic uint32_t value;
     _Atomic uint32_t sleepers;
-    _Atomic uint32_t spin_ns; /* how long to spin, learnt from the last waits */
-    uint32_t most_ns;         /* 0: never spin */
+    uint32_t spin_ns; /* how long to spin before sleeping */
 } Word;
 
 struct SinterBarrier {
@@ -97,16 +97,17 @@ static void word_wake(Word *w)
 #endif
 }
 
-static void word_init(Word *w, uint32_t most_ns)
+static void word_init(Word *w, uint32_t spin_ns)
 {
     atomic_init(&w->value, 0);
     atomic_init(&w->sleepers, 0);
-    atomic_init(&w->spin_ns, most_ns);
-    w->most_ns = most_ns;
+    w->spin_ns = spin_ns;
 }
 
-static int word_spin(Word *w, uint32_t seen, uint64_t spin_ns)
+static int word_spin(Word *w, uint32_t seen)
 {
+    if (w->spin_ns == 0)
+        return word_changed(w, seen);
     uint64_t start = sinter_now_ns();
     do {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
@@ -114,31 +115,15 @@ static int word_spin(Word *w, uint32_t seen, uint64_t spin_ns)
                 return 1;
             cpu_pause();
         }
-    } while (sinter_now_ns() - start < spin_ns);
+    } while (sinter_now_ns() - start < w->spin_ns);
     return 0;
-}
-
-/* Spins, and learns: a thread that others keep from its core is not awaited the sooner for it, and
- * who spins meanwhile loses its own share. In vain: half as long the next time; else a bit longer.
- * Threads may overwrite each other's lesson: any of them will do. */
-static int word_spin_learning(Word *w, uint32_t seen)
-{
-    if (w->most_ns == 0)
-        return word_changed(w, seen);
-    uint32_t spin = atomic_load_explicit(&w->spin_ns, memory_order_relaxed);
-    int changed = word_spin(w, seen, spin);
-    uint32_t next = changed ? spin + spin / 4 : spin / 2;
-    next = next < LEAST_SPIN_NS ? LEAST_SPIN_NS : next > w->most_ns ? w->most_ns : next;
-    if (next != spin)
-        atomic_store_explicit(&w->spin_ns, next, memory_order_relaxed);
-    return changed;
 }
 
 /* No sched_yield: it would hand over the core for a whole time slice, while a sleeper is served
  * soon after it is woken. */
 static void word_wait(Word *w, uint32_t seen)
 {
-    if (word_spin_learning(w, seen))
+    if (word_spin(w, seen))
         return;
     atomic_fetch_add(&w->sleepers, 1);
     while (!word_changed(w, seen))
@@ -155,9 +140,9 @@ static void word_advance(Word *w)
 
 /* ---- barrier --------------------------------------------------------------------------------- */
 
-static void barrier_init(SinterBarrier *b, int threads, uint32_t most_ns)
+static void barrier_init(SinterBarrier *b, int threads, uint32_t spin_ns)
 {
-    word_init(&b->generation, most_ns);
+    word_init(&b->generation, spin_ns);
     atomic_init(&b->arrived, 0);
     b->threads = (uint32_t)threads;
 }

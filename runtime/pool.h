@@ -1,8 +1,7 @@
 /* pool.h - persistent threads that all run the same function (SPMD), and the barrier between them.
  *
  * A waiting thread spins for some microseconds (a step has hundreds of barriers, each a few
- * microseconds long), then sleeps in the kernel. How long it spins is learnt: on a machine shared
- * with other processes almost not at all. Idle workers cost nothing. */
+ * microseconds long), then sleeps in the kernel. Idle workers cost nothing. */
 #ifndef SINTER_POOL_H
 #define SINTER_POOL_H
 
