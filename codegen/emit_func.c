@@ -315,11 +315,11 @@ static bool wants_choice(const PlanPhase *phase)
     return phase->module->phase == PHASE_PREFILL && phase->head >= 0;
 }
 
-/* What follows the embedding as one kernel. */
+/* The layers and the head as one kernel, with the embedding where that is in it. */
 static void put_whole_step(Emit *e, const PlanPhase *phase, int step, Buf *b)
 {
     const StepPlan *s = e->plan->step;
-    if (s != NULL && s->phase == phase && s->step == step) {
+    if (s != NULL && s->phase == phase && step == (s->begin != NULL ? 0 : s->step)) {
         buf_printf(b, "    if (%s(run)) {\n        return;\n    }\n", emit_step_symbol(e));
     }
 }

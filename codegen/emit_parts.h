@@ -158,6 +158,9 @@ void emit_service_fields(const Emit *e, Buf *b);
 bool emit_wgmma(KernelText *k, EmittedKernel *portable);
 /* The function that multiplies by a warpgroup; a (64 rows) as codes: in registers. */
 const char *emit_warpgroup_multiply(Arena *a, const char *type, bool codes, int tokens);
+/* emit_step_ends.c: parameters and variables of embedding, angles and draw inside the step. */
+struct StepPlan;
+void emit_step_ends(KernelText *k, const struct StepPlan *s);
 /* emit_step.c: adds the kernel of plan->step, if there is one; its launching function's name. */
 bool emit_step(Emit *e);
 Str emit_step_symbol(const Emit *e);

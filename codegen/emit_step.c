@@ -42,6 +42,7 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     set_int(k, "LONGEST", s->longest);
     set_int(k, "SHARED", s->shared);
     set_int(k, "WORDS", s->words);
+    set_int(k, "MOST_BLOCKS", STEP_MOST_BLOCKS);
     enum { LOG2_E_DIGITS = 17 };
     Arena *arena = k->emit->ctx->arena;
     tmpl_set_string(&k->env, "score_scale",
@@ -114,9 +115,11 @@ static void add_params(KernelText *k, const StepPlan *s)
                   str_internf(t, "(const uint16_t *)(run->weights + %llu)",
                               (unsigned long long)gain->offset));
     }
-    add_param(k, "const float *", "x", scratch_arg(k, s, s->qkv->in[QKV_X]));
-    add_param(k, "const float *", "angles", scratch_arg(k, s, s->qkv->in[QKV_ANGLES]));
-    add_param(k, "const int32_t *", "pos", str_intern(t, "run->pos"));
+    if (s->begin == NULL) {
+        add_param(k, "const float *", "x", scratch_arg(k, s, s->qkv->in[QKV_X]));
+        add_param(k, "const float *", "angles", scratch_arg(k, s, s->qkv->in[QKV_ANGLES]));
+    }
+    emit_step_ends(k, s);
     add_param(k, "uint8_t *const *", "kv", str_intern(t, "run->kv_table"));
     add_param(k, "float *", "logits", str_intern(t, "run->logits"));
     add_param(k, "uint64_t *", "words",
@@ -135,6 +138,22 @@ static Str declared_params(const KernelText *k)
     Buf b = buf_create(k->emit->ctx->arena);
     emit_wrapped(&b, "", item, k->params.n, (int)(strlen("void (") + strlen(k->symbol)), ")");
     return str_intern_n(s, b.data, b.len - 1);
+}
+
+/* Fields of struct Step, and what they are set to: the parameters. */
+static void set_fields(KernelText *k)
+{
+    Buf fields = buf_create(k->emit->ctx->arena);
+    Str *item = ARENA_ARRAY(k->emit->ctx->arena, Str, k->params.n);
+    for (size_t i = 0; i < k->params.n; i++) {
+        const KernelParam *p = &k->params.data[i];
+        buf_printf(&fields, "%s%s%s;", i > 0 ? "\n" : "", p->type, p->name);
+        item[i] = p->name;
+    }
+    Buf values = buf_create(k->emit->ctx->arena);
+    emit_wrapped(&values, "", item, k->params.n, (int)strlen("    const Step step = {"), "");
+    tmpl_set_string(&k->env, "fields", fields.data);
+    tmpl_set_string(&k->env, "values", values.data);
 }
 
 /* ---- the kernel ------------------------------------------------------------------------------ */
@@ -235,11 +254,11 @@ static void set_variables(StepText *t, const StepPlan *s)
     KernelText *k = &t->k;
     set_sizes(k, s);
     set_places(k, s);
+    set_fields(k);
     tmpl_set_string(&k->env, "name", k->symbol);
     tmpl_set_string(&k->env, "params", declared_params(k));
     tmpl_set_string(&k->env, "phases", phases_text(k->emit, s));
     tmpl_set_bool(&k->env, "stamped", t->stamped);
-    tmpl_set_string(&k->env, "clocks", t->stamped ? ", clocks" : "");
     tmpl_set_string(&k->env, "step_launch",
                     str_internf(k->emit->ctx->strings,
                                 "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));

@@ -170,6 +170,29 @@ static const char *check(const Plan *plan, StepPlan *s)
     return why ? why : check_flow(s);
 }
 
+static bool same_buffer(const PlanFunc *a, ValueId x, const PlanFunc *b, ValueId y)
+{
+    const Place *p = &a->place[x], *q = &b->place[y];
+    return p->kind == PLACE_SCRATCH && q->kind == PLACE_SCRATCH && p->stored == DT_F32 &&
+           plan_buffer(a, p)->offset == plan_buffer(b, q)->offset;
+}
+
+/* Embedding and angles, when nothing else stands in front of the layers. */
+static void find_ends(StepPlan *s)
+{
+    const PlanFunc *f = &s->phase->funcs.data[s->phase->module->steps.data[0].func[0]];
+    if (f->kernels.n != 2) {
+        return;
+    }
+    s->embed = kernel_op(f, 0, OP_EMBED);
+    s->angles = kernel_op(f, 1, OP_ROPE_ANGLES);
+    bool ends = s->embed != NULL && s->angles != NULL &&
+                type_of(f, s->angles, 1)->dtype == DT_F32 &&
+                same_buffer(f, s->embed->out[0], s->layer, s->qkv->in[QKV_X]) &&
+                same_buffer(f, s->angles->out[0], s->layer, s->qkv->in[QKV_ANGLES]);
+    s->begin = ends ? f : NULL;
+}
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static int64_t larger(int64_t a, int64_t b)
@@ -194,7 +217,7 @@ static int64_t exchange_words(const StepPlan *s)
     int64_t d_ff = type_of(s->layer, s->down, MATMUL_W)->dim[1];
     int64_t q = a->heads * a->head_dim / 2, kv = a->kv_heads * a->head_dim / 2;
     return HEADER_WORDS + COPIES * (d_model + q) + q + 2 * kv + d_ff / 2 +
-           a->heads * MAX_SPLITS * (a->head_dim + 2);
+           a->heads * MAX_SPLITS * (a->head_dim + 2) + 2 * STEP_MOST_BLOCKS;
 }
 
 static const char *divide(StepPlan *s)
@@ -236,6 +259,7 @@ bool step_plan(Plan *plan, DecodeHow how)
                                            : check(plan, s);
     why = why ? why : divide(s);
     if (why == NULL) {
+        find_ends(s);
         s->words_at = (plan->scratch_bytes + ALIGN - 1) / ALIGN * ALIGN;
         plan->scratch_bytes = s->words_at + s->words * 8;
         plan->step = s;

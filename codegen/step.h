@@ -16,12 +16,16 @@ typedef enum DecodeHow {
 /* False when the name is none of auto, chain, stream (NULL: auto). */
 bool step_parse_how(const char *name, DecodeHow *how);
 
+enum { STEP_MOST_BLOCKS = 256 };
+
 typedef struct StepPlan StepPlan;
 /* The operators of a layer and the head, and what the kernel is planned with. */
 struct StepPlan {
     const PlanPhase *phase;
     const PlanFunc *layer, *head;
     const Op *qkv, *attention, *o, *gate_up, *down, *logits;
+    const PlanFunc *begin; /* its two kernels are the step's too; NULL: they run in front of it */
+    const Op *embed, *angles;
     int step, layers;         /* the layers' place in the schedule */
     int chunk, slots, flying; /* KiB of a warp in a slot; slots; copies on their way */
     int copies;               /* of a vector that all blocks poll */

@@ -75,6 +75,7 @@ SinterStatus gpu_draw_begin(SinterGpu *g, const SinterEntry *e, const SinterRun 
         return status;
     d->entry = e;
     d->rows = host->rows;
+    d->likeliest = d->rows == 1 && (!(sampling[0].temperature > 0) || sampling[0].top_k == 1);
     d->run = gpu_device_run(g, e, host);
     d->profile = host->profile;
     d->sent = d->taken = 0;
@@ -83,7 +84,17 @@ SinterStatus gpu_draw_begin(SinterGpu *g, const SinterEntry *e, const SinterRun 
     return result(g, m);
 }
 
-void gpu_enqueue_draw(SinterGpu *g, const SinterRun *run)
+SinterSample *sinter_gpu_likeliest(SinterGpu *g)
+{
+    return g->draw.asked ? (SinterSample *)(uintptr_t)g->draw.state : NULL;
+}
+
+int32_t *sinter_gpu_ring(SinterGpu *g)
+{
+    return g->draw.ring;
+}
+
+static void enqueue_sampling(SinterGpu *g, const SinterRun *run)
 {
     const GpuDraw *d = &g->draw;
     /* positions are the host's to write before a step and the draw's behind it */
@@ -94,11 +105,22 @@ void gpu_enqueue_draw(SinterGpu *g, const SinterRun *run)
         sinter_gpu_lap(g, g->model->n_steps);
 }
 
+void gpu_enqueue_draw(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
+{
+    GpuDraw *d = &g->draw;
+    d->asked = draws == GPU_LIKELIEST;
+    d->inside = 0;
+    e->fn(run, 0);
+    if (!d->inside)
+        enqueue_sampling(g, run);
+    d->asked = 0;
+}
+
 SinterStatus gpu_draw_step(SinterGpu *g, Message *m)
 {
     GpuDraw *d = &g->draw;
     if (!g->error)
-        gpu_run_kernels(g, d->entry, &d->run, 1);
+        gpu_run_kernels(g, d->entry, &d->run, d->likeliest ? GPU_LIKELIEST : GPU_DRAW);
     if (!g->error)
         gpu_note(g, g->d.event_record(d->drawn[d->sent++ % SINTER_RING], g->stream), "step");
     return result(g, m);

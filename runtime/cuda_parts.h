@@ -19,12 +19,15 @@
  * code
  */
 enum { GPU_BAD_VALUE = 1, GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500 };
-enum { GPU_MAX_GRAPHS = 2 * SINTER_MAX_BATCH };
+enum { GPU_MAX_GRAPHS = 3 * SINTER_MAX_BATCH };
+
+/* How a step ends: with logits, with ids, with the likeliest id of one row. */
+enum { GPU_LOGITS, GPU_DRAW, GPU_LIKELIEST };
 
 /* A step's kernels as they were recorded at its first run. */
 typedef struct Graph {
     const SinterEntry *entry;
-    int draws; /* ends with the next ids */
+    int draws; /* GPU_LOGITS ... */
     CuHandle executable;
 } Graph;
 
@@ -38,6 +41,8 @@ typedef struct GpuDraw {
     SinterRun run; /* as the device sees it */
     uint64_t *profile;
     int rows, sent, taken; /* steps */
+    int likeliest;         /* the only row's id is the likeliest one */
+    int asked, inside;     /* the step being enqueued is asked to draw it; a whole step does */
 } GpuDraw;
 
 /* Events between the kernels of a profiled step: step[i] ran between mark[i - 1] and mark[i]. */
@@ -96,11 +101,11 @@ void gpu_send_input(SinterGpu *g, const float *rows);
 SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
 /* Tokens, positions and caches to the device. */
 void gpu_send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
-/* Enqueues a step, by its graph when it is one of decode; draws: and the draw behind it. */
+/* Enqueues a step, by its graph when it is one of decode; draws: GPU_LOGITS ... */
 void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws);
 
-/* cuda_draw.c */
-void gpu_enqueue_draw(SinterGpu *g, const SinterRun *run);
+/* cuda_draw.c: the step and, unless it has drawn the likeliest id itself, the draw behind it. */
+void gpu_enqueue_draw(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws);
 void gpu_draw_close(SinterGpu *g);
 
 /* cuda_whole.c: the message of a step that stalled since the last call. */

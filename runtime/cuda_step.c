@@ -184,9 +184,10 @@ void sinter_gpu_wait(SinterGpu *g)
 /* The entry's kernels, one after the other; then, if wanted, the draw of the next ids. */
 static void enqueue(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
 {
-    e->fn(run, 0);
-    if (draws)
-        gpu_enqueue_draw(g, run);
+    if (draws == GPU_LOGITS)
+        e->fn(run, 0);
+    else
+        gpu_enqueue_draw(g, e, run, draws);
 }
 
 static CuHandle record_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
@@ -275,7 +276,7 @@ SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host,
         return SINTER_ENVIRONMENT;
     gpu_send_control(g, e, host);
     if (!g->error)
-        gpu_run_kernels(g, e, &run, 0);
+        gpu_run_kernels(g, e, &run, GPU_LOGITS);
     size_t bytes = (size_t)logit_rows * (size_t)g->model->vocab * sizeof(float);
     if (!g->error && bytes)
         gpu_note(g, g->d.to_host(host->logits, (CuPointer)(uintptr_t)run.logits, bytes, g->stream),

@@ -4,7 +4,8 @@
 
 #include "cuda_parts.h"
 
-enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9, LAUNCH_COOPERATIVE = 2, FEWEST = 64 };
+enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9, LAUNCH_COOPERATIVE = 2 };
+enum { FEWEST = 64, MOST = 256 }; /* blocks */
 
 uint32_t *sinter_gpu_stalled(SinterGpu *g)
 {
@@ -27,7 +28,7 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
     gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, w->shared), name);
     CuLaunchAttribute together = {.id = LAUNCH_COOPERATIVE, .value.flag = 1};
     CuLaunchConfig config = {
-        .gx = (unsigned)g->multiprocessors,
+        .gx = (unsigned)(g->multiprocessors < MOST ? g->multiprocessors : MOST),
         .gy = 1,
         .gz = 1,
         .bx = (unsigned)w->block,
@@ -39,6 +40,7 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
         .n_attributes = 1,
     };
     gpu_note(g, g->d.launch(&config, g->kernel[kernel], arg, NULL), name);
+    g->draw.inside = g->draw.asked;
     if (run->profile) {
         g->whole = w;
         sinter_gpu_lap(g, w->step[0]);
@@ -48,7 +50,8 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
 
 SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
 {
-    static const char *const what[] = {"activations", "queries", "parts of attention"};
+    static const char *const what[] = {"activations", "queries", "parts of attention",
+                                       "the likeliest ids"};
     if (!g->stalled || !*(volatile uint32_t *)g->stalled)
         return SINTER_OK;
     uint32_t at = *(volatile uint32_t *)g->stalled;
@@ -57,5 +60,5 @@ SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
         m, SINTER_ENVIRONMENT,
         "the decode step stalled: layer %u, multiprocessor %u waited for %s in vain; is "
         "another process holding the GPU? (--decode chain does not wait)",
-        at >> 20 & 0x7ff, at & 0xffff, what[(at >> 16 & 15) % 3]);
+        at >> 20 & 0x7ff, at & 0xffff, what[at >> 16 & 3]);
 }

@@ -149,6 +149,10 @@ typedef struct SinterWhole {
 
 /* 0: this GPU cannot, or a profile is asked for and nothing would tell it. */
 int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **arg);
+/* How a whole step draws its id, where that is the likeliest (NULL: it does not), and where the id
+ * goes besides: as SinterSampleFn's state and ring. */
+SinterSample *sinter_gpu_likeliest(SinterGpu *g);
+int32_t *sinter_gpu_ring(SinterGpu *g);
 /* Where the stamped kernel adds up its cycles (runtime/cuda_stamps.c); NULL: no profile is wanted. */
 unsigned long long *sinter_gpu_clocks(SinterGpu *g);
 /* Where such a kernel says that a block waited in vain. */

@@ -211,3 +211,24 @@ __device__ inline float tanh_of(float x)
 }
 
 //% end
+//% if used("sample_key")
+/* How a row's ids are drawn, as in model.h. */
+struct SinterSample {
+    uint64_t seed;
+    float temperature;
+    int32_t top_k;
+    float top_p;
+    uint32_t count; /* ids drawn so far */
+};
+
+/* Larger logits have larger keys; 0 is not a number. */
+__device__ inline uint32_t sample_key(float logit)
+{
+    if (!(logit > __uint_as_float(0xff800000))) {
+        return 0;
+    }
+    const uint32_t bits = __float_as_uint(logit + 0.0f); /* -0 is 0 */
+    return bits >> 31 ? ~bits : bits | 0x80000000;
+}
+
+//% end

@@ -2,15 +2,6 @@
 //# arithmetic of runtime/sampler.c and so to the same id. SAMPLE_BLOCKS blocks share a row.
 typedef unsigned long long Weight; /* probabilities in units of 2^-44 of the likeliest one's */
 
-/* Of a row, as in model.h. */
-struct SinterSample {
-    uint64_t seed;
-    float temperature;
-    int32_t top_k;
-    float top_p;
-    uint32_t count; /* ids drawn so far */
-};
-
 enum {
     SAMPLE_VOCAB = ${VOCAB},
     SAMPLE_BLOCKS = 16,
@@ -42,16 +33,6 @@ struct SampleRow {
     int first, end;      /* ids of this block */
     double max, inverse; /* of the temperature */
 };
-
-/* Larger logits have larger keys; 0 is not a number. */
-__device__ inline uint32_t sample_key(float logit)
-{
-    if (!(logit > __uint_as_float(0xff800000))) {
-        return 0;
-    }
-    const uint32_t bits = __float_as_uint(logit + 0.0f); /* -0 is 0 */
-    return bits >> 31 ? ~bits : bits | 0x80000000;
-}
 
 __device__ inline float sample_logit(uint32_t key)
 {

@@ -1,6 +1,6 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
 //# multiprocessor. Parts: step_exchange, step_producer, step_consumer, step_attention,
-//# step_finisher; step_stamps where ${stamp(text)} gives its text, in the kernel that says where time
+//# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text, in the kernel that says where time
 //# goes, and nothing in the other.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
@@ -32,8 +32,9 @@ enum { LAYERS = ${LAYERS}, D_MODEL = ${D_MODEL}, D_FF = ${D_FF}, VOCAB = ${VOCAB
 enum { HEADS = ${HEADS}, KV = ${KV}, GROUP = HEADS / KV, HEAD_DIM = ${HEAD_DIM} };
 enum { CHUNK = ${CHUNK}, SLOTS = ${SLOTS}, FLYING = ${FLYING}, COPIES = ${COPIES} };
 enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = 16 };
+enum { MOST_BLOCKS = ${MOST_BLOCKS} };
 enum Phase { QKV, O, GATE_UP, DOWN, HEAD };
-enum Wait { FOR_X, FOR_Q, FOR_SPLITS };
+enum Wait { FOR_X, FOR_Q, FOR_SPLITS, FOR_IDS };
 
 /* Bytes from a layer's weights to the next's, and where its matrices lie in it. */
 static constexpr size_t LAYER_BYTES = ${LAYER_BYTES}, AT_QKV = ${AT_QKV}, AT_O = ${AT_O};
@@ -46,17 +47,7 @@ static constexpr size_t CACHE_BYTES = ${CACHE_BYTES};
 static constexpr size_t AT_KEYS = ${AT_KEYS}, AT_VALUES = ${AT_VALUES};
 
 struct Step {
-    const uint8_t *weights, *head;
-    //% if has_gain
-    const uint16_t *final_gain;
-    //% end
-    const float *x, *angles;
-    const int32_t *pos;
-    uint8_t *const *kv;
-    float *logits;
-    uint64_t *words; /* the exchange */
-    uint32_t *stalled;
-    ${stamp("unsigned long long *clocks;")};
+    ${fields};
 };
 
 template <int P> struct Shape {
@@ -120,6 +111,8 @@ ${part("step_consumer", "")};
 
 ${part("step_attention", "")};
 
+${part("step_ends", "")};
+
 ${part("step_finisher", "")};
 } // namespace ${name}_parts
 
@@ -129,11 +122,7 @@ void ${name}(${params})
     using namespace ${name}_parts;
     extern __shared__ __align__(16) uint8_t shared[];
     Shared *s = (Shared *)shared;
-    //% if has_gain
-    const Step step = {weights, head, final_gain, x, angles, pos, kv, logits, words, stalled${clocks}};
-    //% else
-    const Step step = {weights, head, x, angles, pos, kv, logits, words, stalled${clocks}};
-    //% end
+    const Step step = {${values}};
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, position = pos[0];
     const uint32_t first_tag = (uint32_t)words[0] * (LAYERS + 1) + 1;
     if (position < 0) {

@@ -12,7 +12,8 @@ enum Exchange {
     AT_V = AT_K + KV * HEAD_DIM / 2,
     AT_H = AT_V + KV * HEAD_DIM / 2,
     AT_SPLITS = AT_H + D_FF / 2, /* [KV][split][GROUP]{HEAD_DIM outs, maximum, sum}, f32 */
-    WORDS = AT_SPLITS + KV * MAX_SPLITS * GROUP * (HEAD_DIM + 2),
+    AT_BEST = AT_SPLITS + KV * MAX_SPLITS * GROUP * (HEAD_DIM + 2), /* [block]{logit, id} */
+    WORDS = AT_BEST + 2 * MOST_BLOCKS,
 };
 static_assert(WORDS == ${WORDS}, "the exchange is planned too small");
 

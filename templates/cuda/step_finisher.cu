@@ -6,6 +6,7 @@ struct Finisher {
     const Step *step;
     int lane, position;
     uint32_t first_tag, tiles;
+    uint64_t best; /* of this block's logits */
     ${stamp("Watch watch;")};
 
     /* A tile's 16 values to the copies of a vector; half a warp writes every second one. */
@@ -101,6 +102,7 @@ struct Finisher {
             } else if constexpr (P == HEAD) {
                 if (lane < 16) {
                     step->logits[tile * 16 + lane] = v;
+                    best = better(best, candidate(v, tile * 16 + lane));
                 }
             } else {
                 v += s->residual[n][lane % 16];
@@ -119,17 +121,28 @@ struct Finisher {
     __device__ __forceinline__ void begin(void)
     {
         typedef Shape<O> S;
+        //% if inside
+        const int token = step->tokens[0];
+        //% end
         int n = 0;
         for (int tile = S::first_tile(0); tile < S::TILES; tile += gridDim.x, n++) {
+            //% if inside
+            const float v = embedded(step, token, tile * 16 + lane % 16);
+            //% else
             const float v = step->x[tile * 16 + lane % 16];
+            //% end
             publish_rows(AT_X, tile, v, first_tag);
             if (lane < 16) {
                 s->residual[n][lane] = v;
             }
         }
+        //% if inside
+        make_angles(s->angles, step->freqs, position, lane);
+        //% else
         for (int d = lane; d < HEAD_DIM; d += 32) {
             s->angles[d] = step->angles[d];
         }
+        //% end
         __syncwarp();
     }
 
@@ -149,6 +162,9 @@ struct Finisher {
         }
         phase<HEAD>(LAYERS, first_tag + LAYERS);
         ${stamp("watch.leave(step->clocks, IN_HEAD, lane);")};
+        if (step->drawn != nullptr) {
+            draw_likeliest(step, best, position, lane, first_tag + LAYERS);
+        }
         if (blockIdx.x == 0 && lane == 0) {
             step->words[0]++; /* every block has read it: its tiles of the last layer were needed */
         }
