@@ -34,6 +34,18 @@ cpu_program()
     reference=${reference%.c}
 }
 
+# chain OPTIONS: the same program with a chain of kernels, DIR/NAME.chain.
+chain()
+{
+    "$SINTER" compile tests/gpu/small.yaml --target cuda --batch 1 "$@" --decode chain -o "$work/$name" \
+        >"$work/$name.log" 2>&1 || {
+        cat "$work/$name.log"
+        exit 255
+    }
+    mv "$work/$name/small" "$dir/$name.chain"
+    rm -rf "${work:?}/$name" "$work/$name.log"
+}
+
 # small NAME TOLERANCE WAYS OPTIONS [-- OPTIONS]
 small()
 {
@@ -50,6 +62,8 @@ small()
     batch=$(echo "$ways" | tr , '\n' | sed -n 's/^batch//p' | sort -n | tail -n 1)
     # shellcheck disable=SC2086  # lists of words
     gpu_program tests/gpu/small.yaml --random 3 $words --batch "${batch:-1}" $cuda
+    # shellcheck disable=SC2086
+    case ,$ways, in *,chain,*) chain $words $cuda ;; esac
     # shellcheck disable=SC2086
     cpu_program tests/gpu/small.yaml --random 3 $words
     "$reference" --tokens "$dir/$ids" --logits "$dir/$name.f32" -q &&

@@ -108,11 +108,53 @@ def continuation(case, options):
     return "%d ids" % same
 
 
+def likeliest(case, count):
+    """Ids drawn on the device are those with the largest of the same steps' logits, the first of equals."""
+    options, prompt = ["--decode"], list(read(case.ids, "i"))[:20]
+    with tempfile.TemporaryDirectory() as work:
+        fed, out = os.path.join(work, "ids"), os.path.join(work, "logits")
+
+        def feed(ids, more):
+            with open(fed, "wb") as f:
+                array.array("i", ids).tofile(f)
+            return ask(program(case) + ["--tokens", fed] + options + more)
+
+        drawn = [int(x) for x in feed(prompt, ["--generate", str(count)]).split()]
+        feed(prompt + drawn, ["--logits", out])
+        rows, all_ids = read(out, "f"), prompt + drawn
+        vocab = len(rows) // len(all_ids)
+        for i in range(len(prompt), len(all_ids)):
+            row = rows[(i - 1) * vocab:i * vocab]
+            if row.index(max(row)) != all_ids[i]:
+                raise Wrong("id %d is %d, the largest logit is %d's"
+                            % (i, all_ids[i], row.index(max(row))))
+    return "%d ids, %d different ones" % (count, len(set(drawn)))
+
+
+def beside_chain(case):
+    """The step as one kernel and as a chain of them: the order of sums differs, nothing else does."""
+    ids = read(case.ids, "i")
+    with tempfile.TemporaryDirectory() as work:
+        fed, outs = os.path.join(work, "ids"), []
+        with open(fed, "wb") as f:
+            ids.tofile(f)
+        for name in (case.name, case.name + ".chain"):
+            outs.append(os.path.join(work, name))
+            ask([os.path.join(case.folder, name)] + program(case)[1:] +
+                ["--tokens", fed, "--decode", "--logits", outs[-1]])
+        stream, chain = (read(out, "f") for out in outs)
+    return compare(stream, chain, len(chain) // len(ids), case.tolerance / 2)
+
+
 def jobs_of_way(case, way, short):
     """`short`: how many ids where prompts of all lengths are not asked for; 0: all of the file."""
     if way == "ids":
         return [Job(case.name, "greedy ids", continuation, (case, [])),
                 Job(case.name, "greedy ids, prompt one by one", continuation, (case, ["--decode"]))]
+    if way == "likeliest":
+        return [Job(case.name, "ids of its own logits", likeliest, (case, 60))]
+    if way == "chain":
+        return [Job(case.name, "beside the chain", beside_chain, (case,))]
     if way == "lengths":
         return [Job(case.name, "prompt of %d" % n, logits, (case, [], n, 1)) for n in LENGTHS] + [
             Job(case.name, "%d one by one" % LENGTHS[-1], logits,
