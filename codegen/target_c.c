@@ -111,7 +111,8 @@ const Target *target_c(Ctx *ctx, const char *cpu)
         unknown_cpu(ctx, cpu);
         return NULL;
     }
-    static const char *const preludes[] = {"prelude", NULL};
+    static const char *const preludes[] = {"prelude", "prelude_vec", "prelude_math", "prelude_rows",
+                                           NULL};
     Target *t = ARENA_NEW(ctx->arena, Target);
     t->preludes = preludes;
     t->name = "c";
