@@ -37,6 +37,7 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     set_int(k, "CHUNK", s->chunk);
     set_int(k, "SLOTS", s->slots);
     set_int(k, "FLYING", s->flying);
+    set_int(k, "EXTRA", s->extra);
     set_int(k, "COPIES", s->copies);
     set_int(k, "ROW_TILES", s->row_tiles);
     set_int(k, "LONGEST", s->longest);
@@ -50,10 +51,71 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     tmpl_set_string(&k->env, "EPS", emit_f32(k->emit->ctx, s->qkv->a.norm_eps));
 }
 
-static void set_layer_tensor(KernelText *k, const StepPlan *s, const char *name, const Op *op,
-                             int slot)
+/* ---- how matrices are stored ----------------------------------------------------------------- */
+
+static bool any_bits(const StepPlan *s, int bits)
 {
-    set_int(k, name, (int64_t)tensor_of(k->emit, s->layer, op, slot, s->step)->in_block);
+    for (int i = 0; i < STEP_PHASES; i++) {
+        if (s->matrix[i].bits == bits) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What of the kernel's text is needed. */
+static void set_kinds(KernelText *k, const StepPlan *s)
+{
+    const StepMatrix *head = &s->matrix[STEP_HEAD];
+    bool i8 = any_bits(s, 8), u4 = any_bits(s, 4);
+    bool zeros = false, gain = false;
+    for (int i = 0; i < STEP_PHASES; i++) {
+        zeros = zeros || s->matrix[i].zeros != 0;
+        gain = gain || s->matrix[i].gain != 0;
+    }
+    tmpl_set_bool(&k->env, "has_bf16", any_bits(s, 16));
+    tmpl_set_bool(&k->env, "has_i8", i8);
+    tmpl_set_bool(&k->env, "has_u4", u4);
+    tmpl_set_bool(&k->env, "has_codes", i8 || u4);
+    tmpl_set_bool(&k->env, "has_zeros", zeros);
+    tmpl_set_bool(&k->env, "has_gain", gain);
+    tmpl_set_bool(&k->env, "head_gain", head->gain != 0);
+    tmpl_set_bool(&k->env, "head_scaled", head->bits < 16);
+    tmpl_set_bool(&k->env, "head_zeros", head->zeros != 0);
+}
+
+/* Where an operand of a layer's matrix lies in its weights; 0 for slot 0. */
+static unsigned long long in_layer(KernelText *k, const StepPlan *s, int phase, int slot)
+{
+    bool none = phase == STEP_HEAD || slot == 0;
+    const Op *op = s->matrix[phase].op;
+    return none ? 0 : tensor_of(k->emit, s->layer, op, slot, s->step)->in_block;
+}
+
+static int scale_slot(const StepMatrix *m)
+{
+    return m->scale != 0 ? m->scale : m->row_scale[0];
+}
+
+/* Stored<P> of each phase. */
+static void set_stored(KernelText *k, const StepPlan *s)
+{
+    static const char *const names[] = {"QKV", "O", "GATE_UP", "DOWN", "HEAD"};
+    Buf b = buf_create(k->emit->ctx->arena);
+    for (int i = 0; i < STEP_PHASES; i++) {
+        const StepMatrix *m = &s->matrix[i];
+        buf_printf(&b, "template <> struct Stored<%s> {\n", names[i]);
+        buf_printf(&b, "    enum { BITS = %d, GROUP = %d, ZERO = %d, GAIN = %d };\n", m->bits,
+                   m->group, m->zero, m->gain != 0);
+        /* the head's are parameters */
+        buf_printf(&b, "    static constexpr size_t WEIGHTS = %llu, SCALES = %llu, ZEROS = %llu;\n",
+                   in_layer(k, s, i, MATMUL_W), in_layer(k, s, i, scale_slot(m)),
+                   in_layer(k, s, i, m->zeros));
+        buf_printf(&b, "    static constexpr size_t MORE_SCALES = %llu, GAINS = %llu;\n",
+                   in_layer(k, s, i, m->row_scale[1]), in_layer(k, s, i, m->gain));
+        buf_puts(&b, "};\n");
+    }
+    tmpl_set_string(&k->env, "stored", str_intern_n(k->emit->ctx->strings, b.data, b.len - 1));
 }
 
 /* Offsets in a layer's weights and caches. */
@@ -62,17 +124,7 @@ static void set_places(KernelText *k, const StepPlan *s)
     const Emit *e = k->emit;
     const WeightTensor *qkv = tensor_of(e, s->layer, s->qkv, QKV_W, s->step);
     const KvBlock *kv = &e->plan->kv.data[s->step]; /* a function each */
-    bool gain = s->qkv->in[QKV_NORM_GAIN] != 0;
     set_int(k, "LAYER_BYTES", (int64_t)qkv->stride);
-    set_layer_tensor(k, s, "AT_QKV", s->qkv, QKV_W);
-    set_layer_tensor(k, s, "AT_O", s->o, MATMUL_W);
-    set_layer_tensor(k, s, "AT_GATE_UP", s->gate_up, MATMUL_W);
-    set_layer_tensor(k, s, "AT_DOWN", s->down, MATMUL_W);
-    tmpl_set_bool(&k->env, "has_gain", gain);
-    if (gain) {
-        set_layer_tensor(k, s, "AT_ATTN_GAIN", s->qkv, QKV_NORM_GAIN);
-        set_layer_tensor(k, s, "AT_FFN_GAIN", s->gate_up, MATMUL_NORM_GAIN);
-    }
     set_int(k, "CACHE_BYTES", kv->stride);
     set_int(k, "AT_KEYS",
             kv->offset +
@@ -98,6 +150,22 @@ static Str scratch_arg(KernelText *k, const StepPlan *s, ValueId v)
                        (long long)b->offset);
 }
 
+/* Scales and zero points of the head's codes. */
+static void add_head_codes(KernelText *k, const StepPlan *s)
+{
+    static const char *const names[] = {"head_scale", "head_zero"};
+    const StepMatrix *m = &s->matrix[STEP_HEAD];
+    const int slot[] = {scale_slot(m), m->zeros};
+    for (int i = 0; i < 2; i++) {
+        if (slot[i] != 0) {
+            const WeightTensor *w = tensor_of(k->emit, s->head, m->op, slot[i], -1);
+            add_param(k, "const uint8_t *", names[i],
+                      str_internf(k->emit->ctx->strings, "run->weights + %llu",
+                                  (unsigned long long)w->offset));
+        }
+    }
+}
+
 static void add_params(KernelText *k, const StepPlan *s)
 {
     const Emit *e = k->emit;
@@ -109,6 +177,7 @@ static void add_params(KernelText *k, const StepPlan *s)
         str_internf(t, "run->weights + %llu", (unsigned long long)(qkv->offset - qkv->in_block)));
     add_param(k, "const uint8_t *", "head",
               str_internf(t, "run->weights + %llu", (unsigned long long)head->offset));
+    add_head_codes(k, s);
     if (s->logits->in[MATMUL_NORM_GAIN] != 0) {
         const WeightTensor *gain = tensor_of(e, s->head, s->logits, MATMUL_NORM_GAIN, -1);
         add_param(k, "const uint16_t *", "final_gain",
@@ -259,6 +328,8 @@ static void set_variables(StepText *t, const StepPlan *s)
     tmpl_set_string(&k->env, "params", declared_params(k));
     tmpl_set_string(&k->env, "phases", phases_text(k->emit, s));
     tmpl_set_bool(&k->env, "stamped", t->stamped);
+    set_kinds(k, s);
+    set_stored(k, s);
     tmpl_set_string(&k->env, "step_launch",
                     str_internf(k->emit->ctx->strings,
                                 "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
@@ -278,8 +349,8 @@ static bool add_kernel(Emit *e, StepText *text, const StepPlan *s)
     }
     EmittedKernel x = {.symbol = k->symbol, .file = str_intern(strings, "step")};
     x.text = str_intern(strings, b.data);
-    x.comment = str_internf(strings, " *   %s of a step of one token: a ring of %d x 16 KiB\n",
-                            what, s->slots);
+    x.comment = str_internf(strings, " *   %s of a step of one token: a ring of %d x %d KiB\n",
+                            what, s->slots, 8 * s->chunk);
     x.launch = text->stamped == s->stamped ? launch_text(k, s) : str_intern(strings, "");
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, s->phase->name);

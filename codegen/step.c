@@ -5,9 +5,10 @@
 
 #include "ir/slots.h"
 
-enum { WARPS = 8, ROWS = 16, BLOCK_K = 32, LEAST_BLOCKS = 64, MAX_SPLITS = 16 };
-enum { CHUNK = 2, FLYING = 3, COPIES = 4, HEADER_WORDS = 2 };
-enum { SHARED_BYTES = 227 << 10, SLOT_BYTES = WARPS * CHUNK * 1024, FEWEST_SLOTS = 4 };
+enum { WARPS = 8, ROWS = 16, BLOCK_BITS = 512, LEAST_BLOCKS = 64, MAX_SPLITS = 16 };
+enum { COPIES = 4, HEADER_WORDS = 2 };
+enum { LARGEST_CHUNK = 2, FLYING_KIB = 48 };
+enum { SHARED_BYTES = 227 << 10, FEWEST_SLOTS = 4 };
 
 bool step_parse_how(const char *name, DecodeHow *how)
 {
@@ -61,62 +62,115 @@ static const char *find_layer(const Plan *plan, StepPlan *s)
     return all ? NULL : "a layer is not qkv, attention, o, gate_up, down, or the head not a matmul";
 }
 
-/* acc + the operand `with`, in either order. */
-static bool adds(const Op *op, ValueId with)
+/* The sums of a way, times the rows' scales where the matrix has int8 codes. */
+static bool is_sum(StepMatrix *m, const Expr *e, int way)
 {
-    const Expr *e = op->expr;
+    if (m->bits == 8 && e != NULL && e->kind == EXPR_MUL) {
+        const Expr *scale = e->a->kind == EXPR_INPUT ? e->a : e->b;
+        if (scale->kind != EXPR_INPUT) {
+            return false;
+        }
+        const Value *v = &m->pf->func->value[m->op->in[scale->input]];
+        m->row_scale[way > 0] = scale->input;
+        e = scale == e->a ? e->b : e->a;
+        if (!v->constant || v->type->dtype != DT_F32) {
+            return false;
+        }
+    } else if (m->bits == 8) {
+        return false;
+    }
+    return e != NULL && e->kind == EXPR_ACC && e->way == way;
+}
+
+/* Nothing but the sums: no expression, or one that scales them. */
+static bool is_plain(StepMatrix *m)
+{
+    return m->bits == 8 ? is_sum(m, m->op->expr, -1) : m->op->expr == NULL;
+}
+
+/* The sums + the operand `with`, in either order. */
+static bool adds(StepMatrix *m, ValueId with)
+{
+    const Expr *e = m->op->expr;
     if (e == NULL || e->kind != EXPR_ADD) {
         return false;
     }
-    const Expr *in = e->a->kind == EXPR_ACC ? e->b : e->a;
-    return (e->a->kind == EXPR_ACC || e->b->kind == EXPR_ACC) && in->kind == EXPR_INPUT &&
-           op->in[in->input] == with;
+    bool first = e->a->kind == EXPR_INPUT;
+    const Expr *in = first ? e->a : e->b;
+    return in->kind == EXPR_INPUT && m->op->in[in->input] == with &&
+           is_sum(m, first ? e->b : e->a, -1);
 }
 
-/* silu(acc.0) * acc.1 */
-static bool is_swiglu(const Op *op)
+/* silu(sums 0) * sums 1 */
+static bool is_swiglu(StepMatrix *m)
 {
-    const Expr *e = op->expr;
-    return op->a.interleave == 8 && e != NULL && e->kind == EXPR_MUL && e->a->kind == EXPR_SILU &&
-           e->a->a->kind == EXPR_ACC && e->a->a->way == 0 && e->b->kind == EXPR_ACC &&
-           e->b->way == 1;
+    const Expr *e = m->op->expr;
+    return m->op->a.interleave == 8 && e != NULL && e->kind == EXPR_MUL &&
+           e->a->kind == EXPR_SILU && is_sum(m, e->a->a, 0) && is_sum(m, e->b, 1);
 }
 
-static const char *check_flow(const StepPlan *s)
+static const char *check_flow(StepPlan *s)
 {
     const Func *f = s->layer->func;
     ValueId x = s->qkv->in[QKV_X];
     bool chained =
         s->attention->in[ATTN_Q] == s->qkv->out[0] && s->o->in[MATMUL_X] == s->attention->out[0] &&
         s->gate_up->in[MATMUL_X] == s->o->out[0] && s->down->in[MATMUL_X] == s->gate_up->out[0];
-    if (!chained || f->value[x].kind != VALUE_PARAM || s->qkv->expr != NULL ||
-        s->logits->expr != NULL || !adds(s->o, x) || !adds(s->down, s->o->out[0])) {
+    if (!chained || f->value[x].kind != VALUE_PARAM || !is_plain(&s->matrix[STEP_QKV]) ||
+        !is_plain(&s->matrix[STEP_HEAD]) || !adds(&s->matrix[STEP_O], x) ||
+        !adds(&s->matrix[STEP_DOWN], s->o->out[0])) {
         return "o and down do not add to one residual, or something is added besides";
     }
     if (s->layer->place[x].stored != DT_F32 ||
         s->layer->place[s->qkv->in[QKV_ANGLES]].stored != DT_F32) {
         return "the residual is not f32";
     }
-    return is_swiglu(s->gate_up) ? NULL : "the MLP is not silu(gate) * up in one matmul";
+    return is_swiglu(&s->matrix[STEP_GATE_UP]) ? NULL
+                                               : "the MLP is not silu(gate) * up in one matmul";
 }
 
-/* bf16 in whole slots, rows in whole tiles; `normed`: 1 / rms of x inside. */
-static const char *check_matmul(const PlanFunc *pf, const Op *op, bool normed)
+/* Groups of int4 weights: a quarter of a block's columns has one scale. */
+static const char *check_groups(StepMatrix *m, int scale)
+{
+    const Op *op = m->op;
+    if (m->bits != 4) {
+        bool grouped = op->in[scale] != 0 || op->in[scale + 1] != 0 || op->a.group > 0;
+        return grouped ? "weights of 8 or 16 bits have scales of groups" : NULL;
+    }
+    const Type *of_groups = type_of(m->pf, op, scale);
+    if (of_groups == NULL || of_groups->dtype != DT_F16 || op->a.group % (BLOCK_BITS / 16) != 0) {
+        return "groups of int4 weights are no multiple of 32";
+    }
+    m->group = (int)op->a.group;
+    m->scale = scale;
+    m->zeros = op->in[scale + 1] != 0 ? scale + 1 : 0;
+    m->zero = m->zeros != 0 ? -1 : (int)op->a.zero;
+    return NULL;
+}
+
+/* bf16, int8 or int4 by bf16, rows in whole tiles; `normed`: 1 / rms of x inside. */
+static const char *check_matmul(StepMatrix *m, const PlanFunc *pf, const Op *op, bool normed)
 {
     bool qkv = op->kind == OP_MATMUL_QKV;
     const Type *w = type_of(pf, op, MATMUL_W);
     int scale = qkv ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
     int gain = qkv ? (int)QKV_NORM_GAIN : (int)MATMUL_NORM_GAIN;
-    if (w->dtype != DT_BF16 || type_of(pf, op, MATMUL_X)->dtype != DT_BF16 || op->in[scale] != 0 ||
-        op->in[scale + 2] != 0 || w->layout.rows != ROWS) {
-        return "weights or activations are not bf16";
+    *m = (StepMatrix){.pf = pf, .op = op, .bits = dtype_bits(w->dtype)};
+    if ((w->dtype != DT_BF16 && w->dtype != DT_I8 && w->dtype != DT_U4) ||
+        type_of(pf, op, MATMUL_X)->dtype != DT_BF16 || op->in[scale + 2] != 0) {
+        return "weights are not bf16, int8 or int4, or activations not bf16";
     }
-    if (w->dim[1] % (WARPS * CHUNK * BLOCK_K) != 0 || w->dim[0] % ROWS != 0) {
-        return "a matrix has columns that are no multiple of 512";
+    if (w->layout.rows != ROWS || w->dim[0] % ROWS != 0) {
+        return "a matrix has rows that are no multiple of 16";
+    }
+    const char *why = check_groups(m, scale);
+    if (why != NULL) {
+        return why;
     }
     if ((op->a.norm_eps > 0) != normed) {
         return "a norm is not inside the matmul behind it";
     }
+    m->gain = op->in[gain] != 0 ? gain : 0;
     return op->in[gain] == 0 || type_of(pf, op, gain)->dtype == DT_BF16
                ? NULL
                : "a norm's gain is not bf16";
@@ -145,26 +199,23 @@ static const char *check_heads(const StepPlan *s)
     return NULL;
 }
 
-/* All of the gains, or none of them; one eps. */
 static const char *check_norms(const StepPlan *s)
 {
-    bool gain = s->qkv->in[QKV_NORM_GAIN] != 0;
-    bool same = (s->gate_up->in[MATMUL_NORM_GAIN] != 0) == gain &&
-                (s->logits->in[MATMUL_NORM_GAIN] != 0) == gain;
     double eps = s->qkv->a.norm_eps;
     bool equal = !(eps < s->gate_up->a.norm_eps) && !(eps > s->gate_up->a.norm_eps) &&
                  !(eps < s->logits->a.norm_eps) && !(eps > s->logits->a.norm_eps);
-    return same && equal ? NULL : "norms differ in eps or gain";
+    return equal ? NULL : "norms differ in eps";
 }
 
 static const char *check(const Plan *plan, StepPlan *s)
 {
     const char *why = find_layer(plan, s);
-    why = why ? why : check_matmul(s->layer, s->qkv, true);
-    why = why ? why : check_matmul(s->layer, s->o, false);
-    why = why ? why : check_matmul(s->layer, s->gate_up, true);
-    why = why ? why : check_matmul(s->layer, s->down, false);
-    why = why ? why : check_matmul(s->head, s->logits, true);
+    StepMatrix *m = s->matrix;
+    why = why ? why : check_matmul(&m[STEP_QKV], s->layer, s->qkv, true);
+    why = why ? why : check_matmul(&m[STEP_O], s->layer, s->o, false);
+    why = why ? why : check_matmul(&m[STEP_GATE_UP], s->layer, s->gate_up, true);
+    why = why ? why : check_matmul(&m[STEP_DOWN], s->layer, s->down, false);
+    why = why ? why : check_matmul(&m[STEP_HEAD], s->head, s->logits, true);
     why = why ? why : check_heads(s);
     why = why ? why : check_norms(s);
     return why ? why : check_flow(s);
@@ -200,6 +251,50 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Columns that a slot has of a matrix. */
+static int slot_columns(const StepPlan *s, const StepMatrix *m)
+{
+    return WARPS * s->chunk * (BLOCK_BITS / m->bits);
+}
+
+/* Do all matrices come in whole slots, and slots in whole groups? */
+static bool chunk_fits(const StepPlan *s)
+{
+    for (int i = 0; i < STEP_PHASES; i++) {
+        const StepMatrix *m = &s->matrix[i];
+        int columns = slot_columns(s, m);
+        if (type_of(m->pf, m->op, MATMUL_W)->dim[1] % columns != 0 ||
+            (m->group > 0 && columns % m->group != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_codes(const StepPlan *s)
+{
+    return s->matrix[STEP_O].bits < 16 || s->matrix[STEP_HEAD].bits < 16;
+}
+
+/* The slots of the ring: how much of each warp, and how many bytes of scales behind it. */
+static const char *shape_slot(StepPlan *s)
+{
+    enum { ALIGN = 128 };
+    for (s->chunk = LARGEST_CHUNK; s->chunk > 0 && !chunk_fits(s); s->chunk /= 2) {
+    }
+    if (s->chunk == 0) {
+        return "a matrix has columns that are no multiple of 256 (bf16), 512 (int8), 1024 (int4)";
+    }
+    s->flying = FLYING_KIB / (WARPS * s->chunk);
+    for (int i = 0; i < STEP_PHASES; i++) {
+        const StepMatrix *m = &s->matrix[i];
+        int groups = m->group > 0 ? slot_columns(s, m) / m->group : 0;
+        int bytes = groups * ROWS * (m->zeros != 0 ? 3 : 2);
+        s->extra = (int)larger(s->extra, (bytes + ALIGN - 1) / ALIGN * ALIGN);
+    }
+    return NULL;
+}
+
 /* As struct Shared of step.cu, without the ring and its barriers. */
 static int64_t fixed_shared(const StepPlan *s)
 {
@@ -207,7 +302,8 @@ static int64_t fixed_shared(const StepPlan *s)
     int64_t group = a->heads / a->kv_heads;
     int64_t attention = WARPS * group * a->head_dim * 4 + 2 * WARPS * 8 * 4 + 2 * a->head_dim * 2;
     int64_t sums = 4 * WARPS * (16 + 1) * 4 + s->row_tiles * 16 * 4 + a->head_dim * 4;
-    return larger(s->longest * 2, attention) + sums + 2 * 4 * 8;
+    int64_t quarters = has_codes(s) ? s->longest / 32 * 8 : 0;
+    return larger(s->longest * 2, attention) + quarters + sums + 2 * 4 * 8;
 }
 
 static int64_t exchange_words(const StepPlan *s)
@@ -226,12 +322,15 @@ static const char *divide(StepPlan *s)
     int64_t heads = type_of(s->layer, s->o, MATMUL_W)->dim[1];
     s->longest = larger(larger(d_model, heads), type_of(s->layer, s->down, MATMUL_W)->dim[1]);
     s->row_tiles = (int)((d_model / ROWS + LEAST_BLOCKS - 1) / LEAST_BLOCKS);
-    s->chunk = CHUNK;
-    s->flying = FLYING;
     s->copies = COPIES;
+    const char *why = shape_slot(s);
+    if (why != NULL) {
+        return why;
+    }
     enum { MARGIN = 1024 }; /* alignment */
     int64_t fixed = fixed_shared(s) + MARGIN;
-    s->slots = fixed < SHARED_BYTES ? (int)((SHARED_BYTES - fixed) / (SLOT_BYTES + 16)) : 0;
+    int64_t slot = WARPS * s->chunk * 1024 + s->extra + 16; /* and its two barriers */
+    s->slots = fixed < SHARED_BYTES ? (int)((SHARED_BYTES - fixed) / slot) : 0;
     s->shared = SHARED_BYTES;
     s->words = exchange_words(s);
     return s->slots >= FEWEST_SLOTS ? NULL : "activations leave no room for a ring of weights";

@@ -18,16 +18,39 @@ bool step_parse_how(const char *name, DecodeHow *how);
 
 enum { STEP_MOST_BLOCKS = 256 };
 
+typedef enum StepPhase {
+    STEP_QKV,
+    STEP_O,
+    STEP_GATE_UP,
+    STEP_DOWN,
+    STEP_HEAD,
+    STEP_PHASES
+} StepPhase;
+
+/* How a matrix is stored. */
+typedef struct StepMatrix {
+    const PlanFunc *pf;
+    const Op *op;
+    int bits;         /* of a weight: 16 (bf16), 8, 4 */
+    int group;        /* columns that share a scale and a zero point; 0: none do */
+    int zero;         /* the code of 0; -1: stored for each group */
+    int scale, zeros; /* operands of op: of groups, 0 = none */
+    int gain;         /* operand of op: of the norm in front, 0 = none */
+    int row_scale[2]; /* operands of op's expression: f32 of each row; [1]: of up */
+} StepMatrix;
+
 typedef struct StepPlan StepPlan;
 /* The operators of a layer and the head, and what the kernel is planned with. */
 struct StepPlan {
     const PlanPhase *phase;
     const PlanFunc *layer, *head;
     const Op *qkv, *attention, *o, *gate_up, *down, *logits;
+    StepMatrix matrix[STEP_PHASES];
     const PlanFunc *begin; /* its two kernels are the step's too; NULL: they run in front of it */
     const Op *embed, *angles;
     int step, layers;         /* the layers' place in the schedule */
-    int chunk, slots, flying; /* KiB of a warp in a slot; slots; copies on their way */
+    int chunk, slots, flying; /* KiB of a warp in a slot; slots; of them on their way */
+    int extra;                /* bytes of scales and zero points in a slot */
     int copies;               /* of a vector that all blocks poll */
     int row_tiles;            /* residual tiles of a block on the smallest GPU */
     int64_t longest;          /* columns of the widest matrix */

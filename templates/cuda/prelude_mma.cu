@@ -111,6 +111,17 @@ __device__ inline void mma_s8(int *c, uint4 a, uint32_t b0, uint32_t b1)
 }
 
 //% end
+//% if used("mma_u8s8")
+/* The same with a's codes from 0 to 255. */
+__device__ inline void mma_u8s8(int *c, uint4 a, uint32_t b0, uint32_t b1)
+{
+    asm("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%0, %1, %2, %3};"
+        : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+        : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
+}
+
+//% end
 //% if used("mma_e4m3")
 /* The same of e4m3 (sm_89 and later), added up in f32. */
 __device__ inline void mma_e4m3(float *c, uint4 a, uint32_t b0, uint32_t b1)

@@ -1,5 +1,5 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
-//# multiprocessor. Parts: step_exchange, step_producer, step_consumer, step_attention,
+//# multiprocessor. Parts: step_exchange, step_producer, step_chunk, step_consumer, step_attention,
 //# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text, in the kernel that says where time
 //# goes, and nothing in the other.
 #if __CUDA_ARCH__ >= 900
@@ -26,25 +26,29 @@ ${phases}
  */
 namespace ${name}_parts
 {
-/* CHUNK: KiB of a warp in a slot; FLYING: copies on their way; COPIES: of a vector that all blocks
- * poll; ROW_TILES: residual tiles of a block; LONGEST: columns of the widest matrix. */
+/* CHUNK: KiB of a warp in a slot; EXTRA: bytes of scales behind them; FLYING: copies on their way;
+ * COPIES: of a vector that all blocks poll; ROW_TILES: residual tiles of a block; LONGEST: columns
+ * of the widest matrix. */
 enum { LAYERS = ${LAYERS}, D_MODEL = ${D_MODEL}, D_FF = ${D_FF}, VOCAB = ${VOCAB} };
 enum { HEADS = ${HEADS}, KV = ${KV}, GROUP = HEADS / KV, HEAD_DIM = ${HEAD_DIM} };
-enum { CHUNK = ${CHUNK}, SLOTS = ${SLOTS}, FLYING = ${FLYING}, COPIES = ${COPIES} };
+enum { CHUNK = ${CHUNK}, EXTRA = ${EXTRA}, SLOTS = ${SLOTS}, FLYING = ${FLYING} };
+enum { COPIES = ${COPIES} };
 enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = 16 };
 enum { MOST_BLOCKS = ${MOST_BLOCKS} };
 enum Phase { QKV, O, GATE_UP, DOWN, HEAD };
 enum Wait { FOR_X, FOR_Q, FOR_SPLITS, FOR_IDS };
 
-/* Bytes from a layer's weights to the next's, and where its matrices lie in it. */
-static constexpr size_t LAYER_BYTES = ${LAYER_BYTES}, AT_QKV = ${AT_QKV}, AT_O = ${AT_O};
-static constexpr size_t AT_GATE_UP = ${AT_GATE_UP}, AT_DOWN = ${AT_DOWN};
-//% if has_gain
-static constexpr size_t AT_ATTN_GAIN = ${AT_ATTN_GAIN}, AT_FFN_GAIN = ${AT_FFN_GAIN};
-//% end
+/* Bytes from a layer's weights to the next's. */
+static constexpr size_t LAYER_BYTES = ${LAYER_BYTES};
 /* The same for caches, [KV][CONTEXT][HEAD_DIM] each. */
 static constexpr size_t CACHE_BYTES = ${CACHE_BYTES};
 static constexpr size_t AT_KEYS = ${AT_KEYS}, AT_VALUES = ${AT_VALUES};
+
+/* How a phase's matrix is stored: bits of a weight, columns that share an f16 scale (0: none do),
+ * the code of 0 (-1: stored for each group), whether the norm in front has gains; where all of it
+ * lies in a layer's weights. int8 has f32 scales of rows, those of up in MORE_SCALES. */
+template <int P> struct Stored;
+${stored};
 
 struct Step {
     ${fields};
@@ -60,8 +64,14 @@ template <int P> struct Shape {
             : P == GATE_UP        ? 2 * D_FF
                                   : VOCAB,
         TILES = N / 16,
-        ROWS = K / 32 / 8 / CHUNK, /* slots of a tile: a chunk for each consumer */
+        RUN = CHUNK * 512 / Stored<P>::BITS, /* columns of a warp in a slot */
+        ROWS = K / (8 * RUN),                /* slots of a tile: a run for each consumer */
         NORM = P == QKV || P == GATE_UP || P == HEAD,
+        //% if has_u4
+        GROUPS = Stored<P>::GROUP == 0 ? 0 : 8 * RUN / Stored<P>::GROUP, /* of a slot's columns */
+        SLOT_SCALES = GROUPS * 32, /* in a slot, behind the weights */
+        SLOT_ZEROS = Stored<P>::ZERO < 0 ? GROUPS * 16 : 0, /* behind those */
+        //% end
     };
 
     /* Tiles go round the blocks; who has one more than the others changes from layer to layer. */
@@ -74,17 +84,47 @@ template <int P> struct Shape {
 
     static __device__ __forceinline__ const uint8_t *weights(const Step *s, int layer)
     {
-        const uint8_t *block = s->weights + (size_t)layer * LAYER_BYTES;
-        return P == HEAD      ? s->head
-               : P == QKV     ? block + AT_QKV
-               : P == O       ? block + AT_O
-               : P == GATE_UP ? block + AT_GATE_UP
-                              : block + AT_DOWN;
+        return P == HEAD ? s->head
+                         : s->weights + (size_t)layer * LAYER_BYTES + Stored<P>::WEIGHTS;
     }
+    //% if has_codes
+
+    /* Of groups, or f32 of rows. */
+    static __device__ __forceinline__ const uint8_t *scales(const Step *s, int layer)
+    {
+        //% if head_scaled
+        if constexpr (P == HEAD) {
+            return s->head_scale;
+        }
+        //% end
+        return s->weights + (size_t)layer * LAYER_BYTES + Stored<P>::SCALES;
+    }
+    //% end
+    //% if has_zeros
+
+    static __device__ __forceinline__ const uint8_t *zeros(const Step *s, int layer)
+    {
+        //% if head_zeros
+        if constexpr (P == HEAD) {
+            return s->head_zero;
+        }
+        //% end
+        return s->weights + (size_t)layer * LAYER_BYTES + Stored<P>::ZEROS;
+    }
+    //% end
 };
 
+//% if has_codes
+/* Of 32 columns of a warp's x: its unit, and the sum of its integers times what all codes are
+ * too large by. */
+struct Quarter {
+    float unit;
+    int sum;
+};
+
+//% end
 struct Shared {
-    uint8_t ring[SLOTS][CHUNK * 8 * 1024];
+    uint8_t ring[SLOTS][CHUNK * 8 * 1024 + EXTRA];
     union {
         uint16_t x[8][LONGEST / 8];
         struct {
@@ -92,6 +132,9 @@ struct Shared {
             uint16_t k[HEAD_DIM], v[HEAD_DIM];
         } attention;
     };
+    //% if has_codes
+    Quarter quarters[8][LONGEST / 8 / 32];
+    //% end
     float sums[PARTS][8][16], squares[PARTS][8];
     float residual[ROW_TILES][16];
     float angles[HEAD_DIM];
@@ -106,6 +149,8 @@ ${part("step_stamps", "")};
 //% end
 
 ${part("step_producer", "")};
+
+${part("step_chunk", "")};
 
 ${part("step_consumer", "")};
 

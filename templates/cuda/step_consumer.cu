@@ -18,11 +18,6 @@ struct Consumer {
     uint32_t parity, tiles;
     ${stamp("Watch watch;")};
 
-    enum {
-        RUN = CHUNK * 32,      /* this warp has RUN values of every 8 RUN */
-        UNIT_ROWS = 256 / RUN, /* slots that 256 values of x are for */
-    };
-
     template <int P> __device__ __forceinline__ const uint64_t *input(void)
     {
         const int copy = (int)blockIdx.x % COPIES * (Shape<P>::K / 2);
@@ -35,9 +30,12 @@ struct Consumer {
 
     template <int P> __device__ __forceinline__ const uint16_t *gains(int layer)
     {
-        return P == HEAD ? step->final_gain
-                         : (const uint16_t *)(step->weights + (size_t)layer * LAYER_BYTES +
-                                              (P == QKV ? AT_ATTN_GAIN : AT_FFN_GAIN));
+        //% if head_gain
+        if constexpr (P == HEAD) {
+            return step->final_gain;
+        }
+        //% end
+        return (const uint16_t *)(step->weights + (size_t)layer * LAYER_BYTES + Stored<P>::GAINS);
     }
     //% end
 
@@ -45,7 +43,7 @@ struct Consumer {
     template <int P> __device__ __forceinline__ float take_x(int u, int layer, uint32_t tag)
     {
         typedef Shape<P> S;
-        enum { MINE = S::K / 8 };
+        enum { MINE = S::K / 8, RUN = S::RUN }; /* RUN values of every 8 RUN */
         const int first = u * 256 + lane * 4;
         auto column = [&](int i) {
             const int k = first + i * 128;
@@ -54,7 +52,7 @@ struct Consumer {
         const uint32_t wanted = (uint32_t)(first < MINE) | (uint32_t)(first + 128 < MINE) << 1;
         //% if has_gain
         uint2 gain[2] = {};
-        if constexpr (S::NORM) { /* on their way while the words are waited for */
+        if constexpr (Stored<P>::GAIN) { /* on their way while the words are waited for */
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 if (wanted >> i & 1) {
@@ -72,56 +70,38 @@ struct Consumer {
         float squares = 0;
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            uint2 x = data_of(w[i]);
+            const uint2 x = data_of(w[i]);
+            float f[4] = {low_of(x.x), high_of(x.x), low_of(x.y), high_of(x.y)};
             if constexpr (S::NORM) {
-                squares += low_of(x.x) * low_of(x.x) + high_of(x.x) * high_of(x.x) +
-                           low_of(x.y) * low_of(x.y) + high_of(x.y) * high_of(x.y);
-                //% if has_gain
-                x.x = bf16_pair(low_of(x.x) * low_of(gain[i].x), high_of(x.x) * high_of(gain[i].x));
-                x.y = bf16_pair(low_of(x.y) * low_of(gain[i].y), high_of(x.y) * high_of(gain[i].y));
-                //% end
+                squares += f[0] * f[0] + f[1] * f[1] + f[2] * f[2] + f[3] * f[3];
             }
-            if (wanted >> i & 1) {
-                *(uint2 *)(s->x[warp] + first + i * 128) = x;
+            //% if has_gain
+            if constexpr (Stored<P>::GAIN) {
+                f[0] *= low_of(gain[i].x), f[1] *= high_of(gain[i].x);
+                f[2] *= low_of(gain[i].y), f[3] *= high_of(gain[i].y);
             }
+            //% end
+            store_x<P>(s, warp, f, first + i * 128, wanted >> i & 1);
         }
         __syncwarp();
         return squares;
     }
 
-    /* What a warp needs of a slot, in registers: loaded while the one before is multiplied. */
-    struct Chunk {
-        uint4 low[CHUNK], high[CHUNK], x[CHUNK];
-    };
-
     /* Waits for the next slot; `row` of its tile tells which x it meets. */
-    __device__ __forceinline__ void fetch(Chunk &f, int row)
+    template <int P> __device__ __forceinline__ void fetch(Chunk<P> &f, int row)
     {
         ${stamp("watch.start();")};
         wait_for(&s->full[slot], parity);
         ${stamp("watch.stop<ON_WEIGHTS>();")};
-        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-        const uint16_t *x = s->x[warp] + lane % 4 * 8 + row * RUN;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            f.low[b] = *(const uint4 *)(from + b * 1024);
-            f.high[b] = *(const uint4 *)(from + b * 1024 + 512);
-            if (lane < 4) { /* one token: the other columns of mma are for nobody */
-                f.x[b] = *(const uint4 *)(x + b * 32);
-            }
-        }
+        f.load(s, slot, warp, lane, row);
     }
 
     /* The slot that was fetched last goes back to the producer, when f has really come: the arrival
      * alone can overtake loads from shared memory that wait behind loads from global memory, and
      * the next copy would be read instead. So the barrier's address is made to depend on f. */
-    __device__ __forceinline__ void release(const Chunk &f)
+    template <int P> __device__ __forceinline__ void release(const Chunk<P> &f)
     {
-        uint32_t come = 0;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            come ^= f.low[b].x ^ f.high[b].x;
-        }
+        uint32_t come = f.come();
         __syncwarp();
         come = __shfl_xor_sync(0xffffffffu, come, 1); /* every lane's */
         if (lane == 0) {
@@ -129,17 +109,6 @@ struct Consumer {
         }
         slot = slot + 1 == SLOTS ? 0 : slot + 1;
         parity ^= slot == 0;
-    }
-
-    /* Rows g and g + 8 of a block in lane 4 g + i; x is column 0. */
-    __device__ __forceinline__ void multiply(float acc[2][4], const Chunk &f)
-    {
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            const uint4 low = f.low[b], high = f.high[b], x = f.x[b];
-            mma_bf16(acc[0], make_uint4(low.x, high.x, low.y, high.y), x.x, x.y);
-            mma_bf16(acc[1], make_uint4(low.z, high.z, low.w, high.w), x.z, x.w);
-        }
     }
 
     /* This warp's part of a tile's 16 sums, into the next place for the finisher. */
@@ -153,8 +122,8 @@ struct Consumer {
             ${stamp("watch.stop<ON_SUMS>();")};
         }
         if (lane % 4 == 0) {
-            s->sums[part][warp][lane / 4] = acc[0][0] + acc[1][0];
-            s->sums[part][warp][lane / 4 + 8] = acc[0][2] + acc[1][2];
+            s->sums[part][warp][lane / 4] = acc[0][0];
+            s->sums[part][warp][lane / 4 + 8] = acc[0][2];
         }
         if (lane == 0) {
             s->squares[part][warp] = squares;
@@ -174,8 +143,9 @@ struct Consumer {
         if (tile >= S::TILES) {
             return;
         }
+        enum { UNIT_ROWS = 256 / S::RUN }; /* slots that 256 values of x are for */
         float squares = take_x<P>(0, layer, tag);
-        Chunk now = {}, next = {};
+        Chunk<P> now = {}, next = {};
         fetch(now, 0);
         release(now);
         for (bool first = true; tile < S::TILES; tile += gridDim.x, first = false) {
@@ -189,7 +159,7 @@ struct Consumer {
                 if (more) {
                     fetch(next, row + 1 < S::ROWS ? row + 1 : 0);
                 }
-                multiply(acc, now);
+                now.multiply(acc);
                 if (more) {
                     release(next);
                 }
@@ -198,6 +168,7 @@ struct Consumer {
             if (S::NORM && first) {
                 squares = warp_sum(squares);
             }
+            Chunk<P>::join(acc);
             hand_over(acc, squares);
         }
         __syncwarp();

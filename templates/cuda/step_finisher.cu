@@ -55,10 +55,36 @@ struct Finisher {
         }
     }
 
+    //% if has_i8
+    /* The scale of the lane's row of a tile. */
+    template <int P> __device__ __forceinline__ float row_scale(int layer, int tile)
+    {
+        const int row = lane % 16, half = row / 8;
+        const float *scales = (const float *)Shape<P>::scales(step, layer);
+        if constexpr (P == QKV) {
+            enum { PER_HEAD = HEAD_DIM / 16 };
+            const int head = tile / PER_HEAD, j = tile % PER_HEAD;
+            return scales[head * HEAD_DIM + half * (HEAD_DIM / 2) + j * 8 + row % 8];
+        } else if constexpr (P == GATE_UP) {
+            const float *ups = (const float *)(step->weights + (size_t)layer * LAYER_BYTES +
+                                               Stored<P>::MORE_SCALES);
+            return (half == 0 ? scales : ups)[tile * 8 + row % 8];
+        } else {
+            return scales[tile * 16 + row];
+        }
+    }
+
+    //% end
     /* The 8 warps' parts of a tile, added in a fixed order: lane's row is lane % 16. */
-    template <int P> __device__ __forceinline__ float tile_sum(void)
+    template <int P> __device__ __forceinline__ float tile_sum(int layer, int tile)
     {
         const int part = tiles % PARTS;
+        //% if has_i8
+        float scale = 1;
+        if constexpr (Stored<P>::BITS == 8) { /* on its way while the sums are waited for */
+            scale = row_scale<P>(layer, tile);
+        }
+        //% end
         wait_for(&s->summed[part], tiles / PARTS & 1);
         ${stamp("watch.start();")};
         float v = 0;
@@ -75,6 +101,9 @@ struct Finisher {
             }
             v *= rsqrtf(sum / D_MODEL + ${EPS});
         }
+        //% if has_i8
+        v *= scale;
+        //% end
         return v;
     }
 
@@ -93,7 +122,7 @@ struct Finisher {
         typedef Shape<P> S;
         int n = 0;
         for (int tile = S::first_tile(layer); tile < S::TILES; tile += gridDim.x, n++) {
-            float v = tile_sum<P>();
+            float v = tile_sum<P>(layer, tile);
             if constexpr (P == QKV) {
                 finish_qkv(layer, tile, v, tag);
             } else if constexpr (P == GATE_UP) {

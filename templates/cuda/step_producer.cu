@@ -18,21 +18,26 @@ struct Producer {
     uint32_t n, parity, late_parity;
     ${stamp("Watch watch;")};
 
-    __device__ __forceinline__ void copy(const uint8_t *from)
+    __device__ __forceinline__ void copy(int at, const uint8_t *from, uint32_t bytes)
     {
-        enum { BYTES = CHUNK * 8 * 1024 };
-        const uint32_t full = address_of(&s->full[slot]);
-        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(full),
-                     "r"((uint32_t)BYTES)
-                     : "memory");
         asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-                     ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(address_of(s->ring[slot])),
-                     "l"(from), "r"((uint32_t)BYTES), "r"(full), "l"(policy)
+                     ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
+                         address_of(s->ring[slot] + at)),
+                     "l"(from), "r"(bytes), "r"(address_of(&s->full[slot])), "l"(policy)
                      : "memory");
     }
 
-    /* The next slot; at most FLYING copies on their way, or every other load waits behind them. */
-    __device__ __forceinline__ void fill(const uint8_t *from)
+    __device__ __forceinline__ void expect(uint32_t bytes)
+    {
+        asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
+                         address_of(&s->full[slot])),
+                     "r"(bytes)
+                     : "memory");
+    }
+
+    /* Until the next slot is free; at most FLYING slots are on their way, or every other load waits
+     * behind them. */
+    __device__ __forceinline__ void take_slot(void)
     {
         if (n >= SLOTS) {
             ${stamp("watch.start();")};
@@ -44,7 +49,10 @@ struct Producer {
             late = late + 1 == SLOTS ? 0 : late + 1;
             late_parity ^= late == 0;
         }
-        copy(from);
+    }
+
+    __device__ __forceinline__ void next_slot(void)
+    {
         n++;
         slot = slot + 1 == SLOTS ? 0 : slot + 1;
         parity ^= slot == 0;
@@ -55,10 +63,35 @@ struct Producer {
         typedef Shape<P> S;
         enum { BYTES = CHUNK * 8 * 1024 };
         for (int tile = S::first_tile(layer); tile < S::TILES; tile += gridDim.x) {
-            const uint8_t *from = S::weights(step, layer) + (size_t)tile * S::ROWS * BYTES;
+            const size_t first = (size_t)tile * S::ROWS;
+            const uint8_t *from = S::weights(step, layer) + first * BYTES;
+            //% if has_u4
+            const uint8_t *scales = S::scales(step, layer) + first * S::SLOT_SCALES;
+            //% end
+            //% if has_zeros
+            const uint8_t *zeros = S::zeros(step, layer) + first * S::SLOT_ZEROS;
+            //% end
             for (int row = 0; row < S::ROWS; row++) {
-                fill(from);
+                take_slot();
+                //% if has_u4
+                expect(BYTES + S::SLOT_SCALES + S::SLOT_ZEROS);
+                copy(0, from, BYTES);
+                if constexpr (S::SLOT_SCALES > 0) {
+                    copy(BYTES, scales, S::SLOT_SCALES);
+                    scales += S::SLOT_SCALES;
+                }
+                //% if has_zeros
+                if constexpr (S::SLOT_ZEROS > 0) {
+                    copy(BYTES + S::SLOT_SCALES, zeros, S::SLOT_ZEROS);
+                    zeros += S::SLOT_ZEROS;
+                }
+                //% end
+                //% else
+                expect(BYTES);
+                copy(0, from, BYTES);
+                //% end
                 from += BYTES;
+                next_slot();
             }
         }
     }

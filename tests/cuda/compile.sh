@@ -63,8 +63,11 @@ says() # WORDS SPEC OPTIONS
 check "one kernel for a step of one token" says "decode of one token: one kernel" $step
 check "heads with norms: a chain, and why" says "a chain of kernels: a layer is not qkv" \
     model_specs/qwen3-8b.yaml
-check "codes: a chain, and why" says "a chain of kernels: weights or activations are not bf16" $step \
-    --quant int8
+for quant in int8 int8+head int4/128+head int4/32 int4z/64+head; do
+    check "one kernel with weights of $quant" says "decode of one token: one kernel" $step --quant $quant
+done
+check "codes by codes: a chain, and why" says "a chain of kernels: a layer is not qkv" $step \
+    --quant int8+a8
 emits() # COUNT HOW
 {
     emit step-$2 $step --batch 1 --decode "$2" &&
@@ -73,8 +76,8 @@ emits() # COUNT HOW
 check "--decode auto makes it" emits 1 auto
 check "--decode stream makes it" emits 1 stream
 check "--decode chain does not" emits 0 chain
-refused "--decode stream where it cannot be" 1 "$SINTER" compile $spec --target cuda --arch sm_90a \
-    --decode stream -o "$work/x" -- "--decode stream: a matrix has columns that are no multiple of 512" \
+refused "--decode stream where it cannot be" 1 "$SINTER" compile $step --set d_ff=8224 --target cuda \
+    --arch sm_90a --decode stream -o "$work/x" -- "--decode stream: a matrix has columns that are no multiple of 256 (bf16)" \
     "--decode chain works"
 refused "--decode sideways" 1 "$SINTER" compile $spec --target cuda --arch sm_90a --decode sideways \
     -o "$work/x" -- "--decode is auto, chain or stream, not 'sideways'"

@@ -1,0 +1,280 @@
+/* ---- weights meet x ---------------------------------------------------------------------------
+ */
+
+//% if has_codes
+/* Codes are multiplied as integers, exactly: x = unit * (128 * high + low), two int8 planes, unit
+ * from the largest of 128 values, so that x is off by 2^-15 of it. Lane 4 g + i of a block of
+ * weights has a quarter of its columns in rows g and g + 8; mma's column 2 i is the high plane of
+ * this quarter and 0 elsewhere, column 2 i + 1 the low one. So each lane gets the sums of its own
+ * quarter, and a group may be as small as a quarter. Four bits: bytes with the even columns' codes
+ * and with 16 times the odd columns' are made by a mask each, no shift. */
+enum { MOST = 16256, HIGH_FIRST = 0, LOW_FIRST = 64, ODD_FIRST = 128 }; /* bytes in a block's x */
+
+/* Columns k .. k + 3 of this warp's x; `mine`: they are there. Every lane takes part. */
+template <int P> __device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[4],
+                                                              int k, bool mine)
+{
+    typedef Stored<P> S;
+    uint32_t largest = 0, v[4];
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        largest = max(largest, __float_as_uint(f[j]) & 0x7fffffff);
+    }
+    const float most = __uint_as_float(__reduce_max_sync(0xffffffffu, largest));
+    const float per_unit = most > 1e-30f ? __fdividef((float)MOST, most) : 0;
+#pragma unroll
+    for (int j = 0; j < 4; j++) { /* 1.5 * 2^23: the integer is in the low bits */
+        v[j] = __float_as_uint(fmaf(f[j], per_unit, 0x1.8p23f));
+    }
+    Quarter quarter = {most * (S::BITS == 4 ? 1.0f / (16 * MOST) : 1.0f / MOST), 0};
+    if constexpr (S::BITS == 4) {
+        int sum = (int)(v[0] + v[1] + v[2] + v[3] - 4u * 0x4b400000u);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 4);
+        quarter.sum = sum * (S::ZERO < 0 ? -16 : -16 * S::ZERO);
+    }
+    if (!mine) {
+        return;
+    }
+    if (k % 32 == 0) {
+        s->quarters[warp][k / 32] = quarter;
+    }
+    uint8_t *x = (uint8_t *)s->x[warp];
+    if constexpr (S::BITS == 4) {
+        x += k / 128 * 256 + k % 128 / 2;
+        *(uint16_t *)(x + HIGH_FIRST) = (uint16_t)__byte_perm(v[0] << 1, v[2] << 1, 0x51);
+        *(uint16_t *)(x + LOW_FIRST) = (uint16_t)(__byte_perm(v[0], v[2], 0x40) & 0x7f7f);
+        *(uint16_t *)(x + ODD_FIRST + HIGH_FIRST) =
+            (uint16_t)__byte_perm(v[1] << 1, v[3] << 1, 0x51);
+        *(uint16_t *)(x + ODD_FIRST + LOW_FIRST) =
+            (uint16_t)(__byte_perm(v[1], v[3], 0x40) & 0x7f7f);
+    } else {
+        x += k / 64 * 128 + k % 64;
+        const uint32_t high0 = __byte_perm(v[0] << 1, v[1] << 1, 0x51);
+        const uint32_t high1 = __byte_perm(v[2] << 1, v[3] << 1, 0x51);
+        const uint32_t low0 = __byte_perm(v[0], v[1], 0x40), low1 = __byte_perm(v[2], v[3], 0x40);
+        *(uint32_t *)(x + HIGH_FIRST) = __byte_perm(high0, high1, 0x5410);
+        *(uint32_t *)(x + LOW_FIRST) = __byte_perm(low0, low1, 0x5410) & 0x7f7f7f7f;
+    }
+}
+
+//% end
+/* Columns k .. k + 3 of this warp's x, as its weights are to meet them; `mine`: they are there. */
+template <int P> __device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4],
+                                                         int k, bool mine)
+{
+    //% if has_codes
+    if constexpr (Stored<P>::BITS < 16) {
+        store_planes<P>(s, warp, f, k, mine);
+        return;
+    }
+    //% end
+    if (mine) {
+        *(uint2 *)(s->x[warp] + k) = make_uint2(bf16_pair(f[0], f[1]), bf16_pair(f[2], f[3]));
+    }
+}
+
+/* What a warp needs of a slot, in registers: loaded while the one before is multiplied. Rows g and
+ * g + 8 of a block are in lane 4 g + i; acc[0][0] and acc[0][2] are their sums, or, for codes, the
+ * lane's part of them. */
+template <int P, int BITS = Stored<P>::BITS> struct Chunk;
+//% if has_bf16
+
+template <int P> struct Chunk<P, 16> {
+    enum { BLOCK_K = 32 };
+    uint4 low[CHUNK], high[CHUNK], x[CHUNK];
+
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    {
+        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
+        const uint16_t *xs = s->x[warp] + lane % 4 * 8 + row * CHUNK * BLOCK_K;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            low[b] = *(const uint4 *)(from + b * 1024);
+            high[b] = *(const uint4 *)(from + b * 1024 + 512);
+            if (lane < 4) { /* one token: the other columns of mma are for nobody */
+                x[b] = *(const uint4 *)(xs + b * 32);
+            }
+        }
+    }
+
+    /* Bits of all that was loaded from the ring. */
+    __device__ __forceinline__ uint32_t come(void) const
+    {
+        uint32_t bits = 0;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            bits ^= low[b].x ^ high[b].x;
+        }
+        return bits;
+    }
+
+    __device__ __forceinline__ void multiply(float acc[2][4]) const
+    {
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            const uint4 l = low[b], h = high[b];
+            mma_bf16(acc[0], make_uint4(l.x, h.x, l.y, h.y), x[b].x, x[b].y);
+            mma_bf16(acc[1], make_uint4(l.z, h.z, l.w, h.w), x[b].z, x[b].w);
+        }
+    }
+
+    static __device__ __forceinline__ void join(float acc[2][4])
+    {
+        acc[0][0] += acc[1][0], acc[0][2] += acc[1][2];
+    }
+};
+//% end
+//% if has_codes
+
+/* The lane's quarter, of the other lanes' parts of a tile's sums. */
+__device__ __forceinline__ void join_quarters(float acc[2][4])
+{
+#pragma unroll
+    for (int j = 0; j < 4; j += 2) {
+        acc[0][j] += __shfl_xor_sync(0xffffffffu, acc[0][j], 1);
+        acc[0][j] += __shfl_xor_sync(0xffffffffu, acc[0][j], 2);
+    }
+}
+//% end
+//% if has_i8
+
+template <int P> struct Chunk<P, 8> {
+    enum { BLOCK_K = 64 };
+    static_assert(CHUNK * BLOCK_K <= 128, "a chunk meets one unit");
+    uint4 low[CHUNK], high[CHUNK], x[CHUNK]; /* x: 0 but in the lanes with a column of mma */
+    float unit;
+
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    {
+        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
+        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 128 + lane / 4 % 2 * 64;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            low[b] = *(const uint4 *)(from + b * 1024);
+            high[b] = *(const uint4 *)(from + b * 1024 + 512);
+            if (lane / 8 == lane % 4) {
+                x[b] = *(const uint4 *)(xs + b * 128 + lane % 4 * 16);
+            }
+        }
+        unit = s->quarters[warp][row * CHUNK * 2].unit;
+    }
+
+    __device__ __forceinline__ uint32_t come(void) const
+    {
+        uint32_t bits = 0;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            bits ^= low[b].x ^ high[b].x;
+        }
+        return bits;
+    }
+
+    __device__ __forceinline__ void multiply(float acc[2][4]) const
+    {
+        int sum[2][4] = {};
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            const uint4 l = low[b], h = high[b];
+            mma_s8(sum[0], make_uint4(l.x, h.x, l.y, h.y), x[b].x, x[b].y);
+            mma_s8(sum[1], make_uint4(l.z, h.z, l.w, h.w), x[b].z, x[b].w);
+        }
+#pragma unroll
+        for (int j = 0; j < 4; j += 2) {
+            const int high_sum = sum[0][j] + sum[1][j], low_sum = sum[0][j + 1] + sum[1][j + 1];
+            acc[0][j] += unit * (float)(high_sum * 128 + low_sum);
+        }
+    }
+
+    static __device__ __forceinline__ void join(float acc[2][4])
+    {
+        join_quarters(acc);
+    }
+};
+//% end
+//% if has_u4
+
+template <int P> struct Chunk<P, 4> {
+    enum { BLOCK_K = 128 };
+    typedef Stored<P> S;
+    uint4 low[CHUNK], high[CHUNK], even[CHUNK], odd[CHUNK];
+    Quarter quarter[CHUNK];
+    uint16_t scale[CHUNK][2];
+    uint8_t zero[CHUNK][2];
+
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    {
+        const int g = lane / 4, i4 = lane % 4;
+        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
+        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 256 + g % 2 * 64 + i4 * 16;
+        const uint8_t *scales = s->ring[slot] + CHUNK * 8192;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            low[b] = *(const uint4 *)(from + b * 1024);
+            high[b] = *(const uint4 *)(from + b * 1024 + 512);
+            if (g / 2 == i4) {
+                even[b] = *(const uint4 *)(xs + b * 256);
+                odd[b] = *(const uint4 *)(xs + b * 256 + ODD_FIRST);
+            }
+            quarter[b] = s->quarters[warp][(row * CHUNK + b) * 4 + i4];
+            const int group = ((warp * CHUNK + b) * BLOCK_K + i4 * 32) / S::GROUP;
+            scale[b][0] = ((const uint16_t *)scales)[group * 16 + g];
+            scale[b][1] = ((const uint16_t *)scales)[group * 16 + g + 8];
+            if constexpr (S::ZERO < 0) {
+                zero[b][0] = scales[Shape<P>::SLOT_SCALES + group * 16 + g];
+                zero[b][1] = scales[Shape<P>::SLOT_SCALES + group * 16 + g + 8];
+            }
+        }
+    }
+
+    __device__ __forceinline__ uint32_t come(void) const
+    {
+        uint32_t bits = 0;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            bits ^= low[b].x ^ high[b].x ^ scale[b][0] ^ scale[b][1];
+            if constexpr (S::ZERO < 0) {
+                bits ^= zero[b][0] ^ zero[b][1];
+            }
+        }
+        return bits;
+    }
+
+    /* The even columns' codes of two words from each row, and 16 times the odd ones'. */
+    static __device__ __forceinline__ uint4 codes_of(uint32_t l0, uint32_t h0, uint32_t l1,
+                                                     uint32_t h1, uint32_t mask)
+    {
+        return make_uint4(l0 & mask, h0 & mask, l1 & mask, h1 & mask);
+    }
+
+    __device__ __forceinline__ void multiply(float acc[2][4]) const
+    {
+        enum : uint32_t { EVEN = 0x0f0f0f0f, ODD = 0xf0f0f0f0 };
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            const uint4 l = low[b], h = high[b];
+            const int start = S::ZERO < 0 ? 0 : quarter[b].sum;
+            int sum[4] = {}, sum16[4] = {0, start, 0, start};
+            mma_u8s8(sum, codes_of(l.x, h.x, l.y, h.y, EVEN), even[b].x, even[b].y);
+            mma_u8s8(sum16, codes_of(l.x, h.x, l.y, h.y, ODD), odd[b].x, odd[b].y);
+            mma_u8s8(sum, codes_of(l.z, h.z, l.w, h.w, EVEN), even[b].z, even[b].w);
+            mma_u8s8(sum16, codes_of(l.z, h.z, l.w, h.w, ODD), odd[b].z, odd[b].w);
+#pragma unroll
+            for (int j = 0; j < 4; j += 2) {
+                const int high_sum = sum[j] * 16 + sum16[j];
+                int all = sum[j + 1] * 16 + sum16[j + 1] + high_sum * 128;
+                if constexpr (S::ZERO < 0) {
+                    all += quarter[b].sum * zero[b][j / 2];
+                }
+                acc[0][j] += quarter[b].unit * (float)all * float_of_f16(scale[b][j / 2]);
+            }
+        }
+    }
+
+    static __device__ __forceinline__ void join(float acc[2][4])
+    {
+        join_quarters(acc);
+    }
+};
+//% end
