@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "codegen/emit_parts.h"
-#include "codegen/step.h"
+#include "codegen/step_cost.h"
 #include "ir/slots.h"
 
 enum { THREADS = 320 };
@@ -257,6 +257,7 @@ static Str phases_text(const Emit *e, const StepPlan *s)
     put_phase(&b, a, "gate_up", s->layer->func, s->gate_up);
     put_phase(&b, a, "down", s->layer->func, s->down);
     put_phase(&b, a, "head", s->head->func, s->logits);
+    step_cost_comment(&b, s);
     return str_intern_n(e->ctx->strings, b.data, b.len - 1);
 }
 

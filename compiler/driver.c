@@ -150,7 +150,7 @@ static const char *compare_mlp(const Compilation *c, Phase phase, int tokens)
 }
 
 /* How a step of one token would be launched on a GPU; NULL for any other. */
-static const char *decode_words(Ctx *ctx, const Target *target, Module *m)
+static const char *decode_words(Ctx *ctx, const Target *target, Module *m, const StepPlan **step)
 {
     if (!target->gpu || m->phase != PHASE_DECODE || m->tokens != 1) {
         return NULL;
@@ -159,6 +159,7 @@ static const char *decode_words(Ctx *ctx, const Target *target, Module *m)
     if (!plan || !step_plan(plan, DECODE_AUTO)) {
         return NULL;
     }
+    *step = plan->step;
     return plan->step ? "one kernel"
                       : arena_printf(ctx->arena, "a chain of kernels: %s", plan->chain);
 }
@@ -189,7 +190,7 @@ static bool run_inspect(Ctx *ctx, const Options *o)
         return false;
     }
     in.module = m;
-    in.decode = o->cost ? decode_words(ctx, c.target, m) : NULL;
+    in.decode = o->cost ? decode_words(ctx, c.target, m, &in.step) : NULL;
     Buf b = buf_create(ctx->arena);
     return inspect_view(&in, o, &b) && deliver(ctx, o, &b);
 }

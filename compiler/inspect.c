@@ -325,6 +325,30 @@ bool inspect_dump(const Inspection *in, const Options *o, const char *dir)
     return !o->dump_after || found || unknown_step(in, o->dump_after);
 }
 
+/* A profile is that of a step which is one kernel, on a device. */
+static bool check_profile(const Inspection *in, const Options *o)
+{
+    return o->profile == NULL || (in->step != NULL && in->device != NULL) ||
+           diag_error(in->ctx->diag, nowhere,
+                      "--profile %s: there is no step of one kernel to compare it with; it needs "
+                      "--target cuda and --device%s%s",
+                      o->profile, in->decode ? ", and the step is " : "",
+                      in->decode ? in->decode : "");
+}
+
+static bool view_cost(const Inspection *in, const Options *o, Buf *b)
+{
+    if (!check_profile(in, o)) {
+        return false;
+    }
+    cost_table_print(b, in->module, in->device, in->kv_len);
+    if (in->decode) {
+        buf_printf(b, "\ndecode of one token: %s\n", in->decode);
+    }
+    return in->step == NULL || in->device == NULL ||
+           step_table_print(b, in->step, in->device, in->kv_len, o->profile);
+}
+
 static bool view_text(const Inspection *in, const Options *o, Buf *b)
 {
     bool other = o->ledger || o->cost || o->time_passes;
@@ -343,11 +367,8 @@ static bool view_text(const Inspection *in, const Options *o, Buf *b)
                        "strategy", "buffer", "written", "read", in->mlp_table);
         }
     }
-    if (o->cost) {
-        cost_table_print(b, in->module, in->device, in->kv_len);
-        if (in->decode) {
-            buf_printf(b, "\ndecode of one token: %s\n", in->decode);
-        }
+    if (o->cost && !view_cost(in, o, b)) {
+        return false;
     }
     if (o->time_passes) {
         inspect_print_times(in, b);

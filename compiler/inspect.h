@@ -3,6 +3,7 @@
 #ifndef SINTER_COMPILER_INSPECT_H
 #define SINTER_COMPILER_INSPECT_H
 
+#include "codegen/step_cost.h"
 #include "compiler/options.h"
 #include "ir/pass.h"
 
@@ -28,6 +29,7 @@ typedef struct Inspection {
     int64_t kv_len;
     const char *mlp_table; /* traffic of the MLP strategies, made by mlp_traffic_print */
     const char *decode;    /* how a GPU's step of one token is launched; NULL: no such step */
+    const StepPlan *step;  /* the step as one kernel; NULL: it is none */
 } Inspection;
 
 /* PassEnv.after callback: records a step (user = Inspection). */
@@ -64,6 +66,10 @@ bool inspect_step_same(const Inspection *in, size_t i);
 const char *cost_bytes_text(Arena *a, double bytes);
 /* The cost table: one row per kernel of every function, and the model's sums. */
 void cost_table_print(Buf *b, const Module *m, const Device *d, int64_t kv_len);
+/* step_table.c: the stream of a step that is one kernel. profile: a file with what was measured, or
+ * NULL. False after a diagnostic: no such file, no profile, another model's. */
+bool step_table_print(Buf *b, const StepPlan *s, const Device *d, int64_t kv_len,
+                      const char *profile);
 /* Bytes per buffer between the gate/up matmuls and `down`, for one function after its passes. */
 typedef struct BufferTraffic {
     Str name;

@@ -9,8 +9,9 @@ typedef struct Device {
     Str name;
     double bandwidth;                                    /* bytes/s, device memory, read */
     double flops_f32, flops_bf16, flops_int8, flops_fp8; /* dense multiply-adds counted as 2 */
-    double launch_seconds;          /* per kernel: launch gap or thread barrier */
-    int sms;                        /* streaming multiprocessors or cores */
+    double launch_seconds;   /* per kernel: launch gap or thread barrier */
+    double exchange_seconds; /* per phase of a persistent kernel: until its values are there */
+    int sms;                 /* streaming multiprocessors or cores */
     int64_t shared_bytes, l2_bytes; /* per SM; whole chip */
 } Device;
 
