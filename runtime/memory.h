@@ -12,5 +12,7 @@ void *memory_map(size_t bytes);
 void memory_unmap(void *p, size_t bytes);
 /* Bytes of physical memory of this machine (0: not known). */
 uint64_t memory_physical(void);
+/* Bytes that this process may have at most: those, or less by its cgroup's limit (0: not known). */
+uint64_t memory_limit(void);
 
 #endif

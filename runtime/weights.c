@@ -1,19 +1,15 @@
-/* weights.c - opens an x.weights file and believes nothing in it: sizes, offsets, names, the layout
- * the program was compiled for, checksums. What passes can be read by the kernels without a check.
+/* weights.c - checks an x.weights file and believes nothing in it: sizes, offsets, names, the
+ * layout the program was compiled for, checksums. What passes can be read by the kernels without a
+ * check.
  *
  * Order of the checks: whole file there -> header and table intact -> packed for this program ->
  * each tensor where the program expects it -> every byte as it was packed. */
 #include "weights.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -290,7 +286,7 @@ static SinterStatus check_data(const File *f, Pool *pool)
                        f->path, e.name, e.bytes, e.offset);
 }
 
-/* ---- open and close -------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 SinterStatus weights_check(Weights *w, const SinterModel *model, const uint8_t *data, size_t bytes,
                            const char *path, int checksums, Pool *pool, Message *m)
@@ -305,51 +301,4 @@ SinterStatus weights_check(Weights *w, const SinterModel *model, const uint8_t *
     if (!status && checksums)
         status = check_data(&f, pool);
     return status;
-}
-
-static SinterStatus map_file(const char *path, void **data, size_t *bytes, Message *m)
-{
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe: no wait */
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        message_set(m, SINTER_BAD_INPUT, "cannot open the weights %s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return SINTER_BAD_INPUT;
-    }
-    *bytes = (size_t)st.st_size;
-    int regular = S_ISREG(st.st_mode) && st.st_size > 0;
-    *data = regular ? mmap(NULL, *bytes, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    int error = errno;
-    close(fd);
-    if (!regular)
-        return message_set(m, SINTER_BAD_INPUT, "%s is %s, not a weights file", path,
-                           S_ISREG(st.st_mode) ? "empty" : "not a regular file");
-    if (*data == MAP_FAILED)
-        return message_set(m, SINTER_ENVIRONMENT, "cannot map the %zu bytes of %s: %s", *bytes,
-                           path, strerror(error));
-    return SINTER_OK;
-}
-
-SinterStatus weights_open(Weights *w, const SinterModel *model, const char *path, int checksums,
-                          Pool *pool, Message *m)
-{
-    void *data = NULL;
-    size_t bytes = 0;
-    *w = (Weights){0};
-    SinterStatus status = map_file(path, &data, &bytes, m);
-    if (status)
-        return status;
-    madvise(data, bytes, MADV_WILLNEED);
-    status = weights_check(w, model, data, bytes, path, checksums, pool, m);
-    if (status)
-        weights_close(w);
-    return status;
-}
-
-void weights_close(Weights *w)
-{
-    if (w->data)
-        munmap((void *)(uintptr_t)w->data, w->bytes);
-    *w = (Weights){0};
 }

@@ -1,5 +1,5 @@
-/* weights.h - the packed weights in memory: a mapped x.weights file, checked against the compiled
- * model, or random ones made from a seed. */
+/* weights.h - the packed weights in memory: an x.weights file, mapped or copied, checked against
+ * the compiled model, or random ones made from a seed. */
 #ifndef SINTER_WEIGHTS_H
 #define SINTER_WEIGHTS_H
 
@@ -16,8 +16,9 @@ typedef struct Weights {
     size_t tokenizer_bytes;
 } Weights;
 
-/* Maps and checks the file: header, table, every tensor against `model`, and with `checksums` every
- * byte. SINTER_BAD_INPUT says what is wrong and where; *w is then closed. */
+/* Maps or reads (weights_open.c) and checks the file: header, table, every tensor against `model`,
+ * and with `checksums` every byte. SINTER_BAD_INPUT says what is wrong and where; *w is then
+ * closed. */
 SinterStatus weights_open(Weights *w, const SinterModel *model, const char *path, int checksums,
                           Pool *pool, Message *m);
 /* The same checks on a file that is already in memory (must stay there). */

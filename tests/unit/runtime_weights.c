@@ -3,8 +3,11 @@
 #include "tests/unit/unit.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "runtime/random.h"
 #include "runtime/weights.h"
 #include "tests/runtime/toy_model.c"
 
@@ -183,6 +186,36 @@ static void test_open_missing(void **state)
     assert_null(f->w.data);
 }
 
+/* A file of several pages and chunks is the same bytes, copied for its checksums or mapped. */
+static void test_open_copied_and_mapped(void **state)
+{
+    Fixture *f = *state;
+    enum { BLOB = (5 << 20) + 77 };
+    char *blob = malloc(BLOB), path[] = "/tmp/sinter-weights-XXXXXX";
+    uint64_t random = 7;
+    for (int i = 0; i < BLOB; i++)
+        blob[i] = (char)random_next(&random);
+    size_t n;
+    uint8_t *file = toy_weights(blob, BLOB, &n);
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, file, n), n);
+    for (int checksums = 0; checksums < 2; checksums++) {
+        assert_int_equal(weights_open(&f->w, &sinter_model, path, checksums, f->pool, &f->m),
+                         SINTER_OK);
+        assert_int_equal(f->w.bytes, n);
+        assert_memory_equal(f->w.data, file, n);
+        weights_close(&f->w);
+    }
+    file[n - BLOB] ^= 1;
+    assert_int_equal(pwrite(fd, file, n, 0), n);
+    assert_int_equal(weights_open(&f->w, &sinter_model, path, 1, f->pool, &f->m), SINTER_BAD_INPUT);
+    assert_null(f->w.data);
+    close(fd);
+    unlink(path);
+    free(file);
+    free(blob);
+}
+
 /* ---- random ---------------------------------------------------------------------------------- */
 
 enum { KINDS = 11, EACH = 1 << 16 };
@@ -287,11 +320,17 @@ static void test_random_is_repeatable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_good_file),          TEST(test_truncated_anywhere),
-        TEST(test_every_flipped_byte), TEST(test_hostile_header),
-        TEST(test_hostile_table),      TEST(test_wrong_tensors),
-        TEST(test_other_layout),       TEST(test_open_missing),
-        TEST(test_random_kinds),       TEST(test_random_is_repeatable),
+        TEST(test_good_file),
+        TEST(test_truncated_anywhere),
+        TEST(test_every_flipped_byte),
+        TEST(test_hostile_header),
+        TEST(test_hostile_table),
+        TEST(test_wrong_tensors),
+        TEST(test_other_layout),
+        TEST(test_open_missing),
+        TEST(test_open_copied_and_mapped),
+        TEST(test_random_kinds),
+        TEST(test_random_is_repeatable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
