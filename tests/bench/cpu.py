@@ -6,6 +6,8 @@
   python3 tests/bench/cpu.py old=/tmp/a/x new=/tmp/b/x    programs that sinter made, against each other
       --peer LLAMA_BENCH MODELS   also llama-bench, on MODELS/1b-bf16.gguf and so on (see LINES)
       --threads 2,1   --prompt 512   --tokens 64   --depth 0   --rounds 5   --json FILE
+      --first 0                 also so many starts: ms from a new process to its first token (5 ids
+                                in, checksums looked at, weights in the page cache)
       --quiet-below 4             wait before each round until others use less of the CPU, percent
       SINTER: the command, default build/release/bin/sinter
 
@@ -40,6 +42,7 @@ def options():
     p.add_argument("--tokens", type=int, default=64)
     p.add_argument("--depth", type=int, default=0)
     p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--first", type=int, default=0)
     p.add_argument("--quiet-below", type=float, default=100)
     p.add_argument("--json", metavar="FILE")
     return p.parse_args()
@@ -93,6 +96,12 @@ class Program:
         r = json.loads(text)["results"][0]
         return r["tokens_per_second"], r.get("bytes_per_second")
 
+    def first(self, ids, threads):
+        """Milliseconds until a new process has written its first id; it ends after it."""
+        start = time.perf_counter()
+        output_of([self.path, "--tokens", ids, "--generate", "1", "--threads", str(threads), "--quiet"])
+        return 1e3 * (time.perf_counter() - start)
+
 
 class Peer:
     """llama-bench on one model file; what it reads for a token is the size of the model."""
@@ -108,10 +117,19 @@ class Peer:
         return r["avg_ts"], r["avg_ts"] * r["model_size"] if kind == "tg" else None
 
 
+SINTER = os.environ.get("SINTER", ROOT + "/build/release/bin/sinter")
+
+
 def compiled(spec, scheme, folder):
-    sinter = os.environ.get("SINTER", ROOT + "/build/release/bin/sinter")
-    output_of([sinter, "compile", spec, "--context", "2048", "--quant", scheme, "-o", folder])
+    output_of([SINTER, "compile", spec, "--context", "2048", "--quant", scheme, "-o", folder])
     return os.path.join(folder, os.path.splitext(os.path.basename(spec))[0])
+
+
+def pack_beside(program, line):
+    """Random weights where the program looks for its own."""
+    spec, scheme, _ = LINES[line]
+    output_of([SINTER, "pack", spec, "--context", "2048", "--quant", scheme, "--random", "1", "-o",
+               program + ".weights"])
 
 
 def contenders_of(line, a, folder):
@@ -170,6 +188,25 @@ def print_runs(line, contenders, runs, threads, kind, a):
         print(f"{text}  others {statistics.median(r[3] for r in mine):.0f} %", flush=True)
 
 
+def measure_first(line, programs, a, threads, folder):
+    """Prints a line for each program that has weights beside it."""
+    ids = os.path.join(folder, "ids")
+    with open(ids, "wb") as f:
+        f.write(b"".join(i.to_bytes(4, "little") for i in (1, 22, 333, 44, 5)))
+    programs = [p for p in programs if isinstance(p, Program) and os.path.exists(p.path + ".weights")]
+    runs = [[] for _ in programs]
+    for turn in range(a.first + 1):
+        if a.quiet_below < 100:
+            wait_for_quiet(a.quiet_below)
+        for p, mine in zip(programs, runs):
+            ms = p.first(ids, threads)
+            if turn > 0: # by then the weights are in the page cache
+                mine.append(ms)
+    for p, mine in zip(programs, runs):
+        print(f"{line:14} t={threads} first  {p.label:20} {spread(mine):32} ms", flush=True)
+    return {p.label: mine for p, mine in zip(programs, runs)}
+
+
 def main():
     a = options()
     names = a.what or list(LINES)
@@ -183,7 +220,12 @@ def main():
         prober = compiled(ROOT + "/model_specs/tinytales.yaml", "none", folder + "/probe")
         for line in lines or ["programs"]:
             contenders = [Program(*g) for g in given] if given else contenders_of(line, a, folder)
+            if a.first and not given:
+                pack_beside(contenders[0].path, line)
             for threads in [int(t) for t in a.threads.split(",")]:
+                if a.first:
+                    kept.append({"line": line, "threads": threads, "test": "first",
+                                 "runs": measure_first(line, contenders, a, threads, folder)})
                 for kind in [k for k, n in (("pp", a.prompt), ("tg", a.tokens)) if n > 0]:
                     runs = measure(contenders, prober, a, threads, kind)
                     print_runs(line, contenders, runs, threads, kind, a)
