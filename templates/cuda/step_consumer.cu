@@ -194,18 +194,19 @@ struct Consumer {
         for (int layer = 0; layer < LAYERS; layer++) {
             const uint32_t tag = first_tag + layer;
             phase<QKV>(layer, tag);
-            ${stamp("watch.lap(step->clocks, IN_QKV, lane);")};
+            ${stamp("watch.lap(IN_QKV);")};
             attend(layer, tag);
-            ${stamp("watch.lap(step->clocks, IN_ATTENTION, lane);")};
+            ${stamp("watch.lap(IN_ATTENTION);")};
             phase<O>(layer, tag);
-            ${stamp("watch.lap(step->clocks, IN_O, lane);")};
+            ${stamp("watch.lap(IN_O);")};
             phase<GATE_UP>(layer, tag);
-            ${stamp("watch.lap(step->clocks, IN_GATE_UP, lane);")};
+            ${stamp("watch.lap(IN_GATE_UP);")};
             phase<DOWN>(layer, tag);
-            ${stamp("watch.lap(step->clocks, IN_DOWN, lane);")};
+            ${stamp("watch.lap(IN_DOWN);")};
         }
         phase<HEAD>(LAYERS, first_tag + LAYERS);
-        ${stamp("watch.lap(step->clocks, IN_HEAD, lane);")};
-        ${stamp("watch.end(step->clocks, lane);")};
+        ${stamp("watch.lap(IN_HEAD);")};
+        ${stamp("watch.end();")};
+        ${stamp("watch.tell(step->clocks, lane);")};
     }
 };

@@ -181,16 +181,17 @@ struct Finisher {
         for (int layer = 0; layer < LAYERS; layer++) {
             const uint32_t tag = first_tag + layer;
             phase<QKV>(layer, tag);
-            ${stamp("watch.leave(step->clocks, IN_QKV, lane);")};
+            ${stamp("watch.leave(IN_QKV);")};
             phase<O>(layer, tag);
-            ${stamp("watch.leave(step->clocks, IN_O, lane);")};
+            ${stamp("watch.leave(IN_O);")};
             phase<GATE_UP>(layer, tag);
-            ${stamp("watch.leave(step->clocks, IN_GATE_UP, lane);")};
+            ${stamp("watch.leave(IN_GATE_UP);")};
             phase<DOWN>(layer, tag);
-            ${stamp("watch.leave(step->clocks, IN_DOWN, lane);")};
+            ${stamp("watch.leave(IN_DOWN);")};
         }
         phase<HEAD>(LAYERS, first_tag + LAYERS);
-        ${stamp("watch.leave(step->clocks, IN_HEAD, lane);")};
+        ${stamp("watch.leave(IN_HEAD);")};
+        ${stamp("watch.tell(step->clocks, lane);")};
         if (step->drawn != nullptr) {
             draw_likeliest(step, best, position, lane, first_tag + LAYERS);
         }

@@ -100,15 +100,16 @@ struct Producer {
     {
         for (int layer = 0; layer < LAYERS; layer++) {
             phase<QKV>(layer);
-            ${stamp("watch.leave(step->clocks, IN_QKV, 0);")};
+            ${stamp("watch.leave(IN_QKV);")};
             phase<O>(layer);
-            ${stamp("watch.leave(step->clocks, IN_O, 0);")};
+            ${stamp("watch.leave(IN_O);")};
             phase<GATE_UP>(layer);
-            ${stamp("watch.leave(step->clocks, IN_GATE_UP, 0);")};
+            ${stamp("watch.leave(IN_GATE_UP);")};
             phase<DOWN>(layer);
-            ${stamp("watch.leave(step->clocks, IN_DOWN, 0);")};
+            ${stamp("watch.leave(IN_DOWN);")};
         }
         phase<HEAD>(LAYERS);
-        ${stamp("watch.leave(step->clocks, IN_HEAD, 0);")};
+        ${stamp("watch.leave(IN_HEAD);")};
+        ${stamp("watch.tell(step->clocks, 0);")};
     }
 };

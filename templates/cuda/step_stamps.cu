@@ -22,9 +22,10 @@ __device__ __forceinline__ uint64_t time_ns(void)
     return now;
 }
 
-/* One warp's clock; a step is shorter than 2^32 cycles. */
+/* One warp's clock; a step is shorter than 2^32 cycles. Nothing goes to memory before the end: a
+ * phase would wait for that. */
 struct Watch {
-    uint32_t first, began, since, spent[SPENT];
+    uint32_t first, began, since, spent[SPENT], sum[STAMPED][SPENT];
     uint64_t first_ns;
 
     __device__ __forceinline__ void begin(void)
@@ -44,31 +45,40 @@ struct Watch {
     }
 
     /* What was spent belongs to this phase. */
-    __device__ __forceinline__ void leave(unsigned long long *clocks, int phase, int lane)
+    __device__ __forceinline__ void leave(int phase)
     {
-        unsigned long long *at = clocks + ((size_t)blockIdx.x * STAMPED + phase) * SPENT;
 #pragma unroll
         for (int kind = 0; kind < SPENT; kind++) {
-            if (lane == 0 && spent[kind] != 0) {
-                atomicAdd(at + kind, spent[kind]);
-            }
+            sum[phase][kind] += spent[kind];
             spent[kind] = 0;
         }
     }
 
     /* The same, and the phase ends. */
-    __device__ __forceinline__ void lap(unsigned long long *clocks, int phase, int lane)
+    __device__ __forceinline__ void lap(int phase)
     {
         const uint32_t now = cycles();
         spent[ON_ALL] = now - began;
         began = now;
-        leave(clocks, phase, lane);
+        leave(phase);
     }
 
-    __device__ __forceinline__ void end(unsigned long long *clocks, int lane)
+    __device__ __forceinline__ void end(void)
     {
         spent[ON_ALL] = cycles() - first;
         spent[ON_X] = (uint32_t)(time_ns() - first_ns);
-        leave(clocks, IN_STEP, lane);
+        leave(IN_STEP);
+    }
+
+    /* To be added to what other warps and steps have spent. */
+    __device__ __forceinline__ void tell(unsigned long long *clocks, int lane)
+    {
+        unsigned long long *at = clocks + (size_t)blockIdx.x * STAMPED * SPENT;
+#pragma unroll
+        for (int i = 0; i < STAMPED * SPENT; i++) {
+            if (lane == 0 && sum[i / SPENT][i % SPENT] != 0) {
+                atomicAdd(at + i, sum[i / SPENT][i % SPENT]);
+            }
+        }
     }
 };
