@@ -234,49 +234,44 @@ __device__ void Consumer::attend(int layer, uint32_t tag)
     consumers_sync(); /* the place is x's again */
 }
 
-/* Part `split` of the head's outputs from all splits: one lane a value, the first warps only. */
+/* Part `split` of the head's outputs from all splits: `splits` lanes side by side for each value, all
+ * of them asking at once. */
 __device__ void Consumer::merge(int head, int split, int splits, int layer, uint32_t tag)
 {
-    const int values = GROUP * HEAD_DIM / splits;
-    const uint64_t *partial =
-        step->words + AT_SPLITS + (size_t)head * splits * GROUP * (HEAD_DIM + 2);
-    for (int e = warp * 32 + lane; e < (values + 31) / 32 * 32; e += 256) {
-        const int value = split * values + (e < values ? e : 0), h = value / HEAD_DIM;
-        const uint64_t *row = partial + h * (HEAD_DIM + 2);
-        float most = -1e30f, out = 0, total = 0;
-        for (int from = 0; from < splits; from += 2) {
-            uint64_t w[2][3];
-            ${stamp("watch.start();")};
-            for (uint32_t round = 0;; round++) {
-                bool ready = true;
-#pragma unroll
-                for (int i = 0; i < 2; i++) {
-                    const uint64_t *at = row + (size_t)(from + i) * GROUP * (HEAD_DIM + 2);
-                    w[i][0] = load_word(at + value % HEAD_DIM);
-                    w[i][1] = load_word(at + HEAD_DIM), w[i][2] = load_word(at + HEAD_DIM + 1);
-                }
-#pragma unroll
-                for (int i = 0; i < 2; i++) {
-                    ready = ready && tagged(w[i][0], tag) && tagged(w[i][1], tag) &&
-                            tagged(w[i][2], tag);
-                }
-                if (__all_sync(0xffffffffu, ready) || patience.over(round, layer, FOR_SPLITS)) {
-                    break;
-                }
-            }
-            ${stamp("watch.stop<ON_X>();")};
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const float m = __uint_as_float((uint32_t)w[i][1]), higher = fmaxf(most, m);
-                const float f = exp2f(most - higher), fi = exp2f(m - higher);
-                out = out * f + fi * __uint_as_float((uint32_t)w[i][0]);
-                total = total * f + fi * __uint_as_float((uint32_t)w[i][2]);
-                most = higher;
+    enum { ALL = GROUP * HEAD_DIM };
+    const int from = lane % splits;
+    for (int i = warp * 32 + lane; i < ALL; i += 256) {
+        const int value = split * (ALL / splits) + i / splits;
+        const uint64_t *row = step->words + AT_SPLITS +
+                              ((size_t)(head * splits + from) * GROUP + value / HEAD_DIM) *
+                                  (HEAD_DIM + 2);
+        uint64_t w[3];
+        ${stamp("watch.start();")};
+        for (uint32_t round = 0;; round++) {
+            w[0] = load_word(row + value % HEAD_DIM);
+            w[1] = load_word(row + HEAD_DIM), w[2] = load_word(row + HEAD_DIM + 1);
+            const bool ready = tagged(w[0], tag) && tagged(w[1], tag) && tagged(w[2], tag);
+            if (__all_sync(0xffffffffu, ready) || patience.over(round, layer, FOR_SPLITS)) {
+                break;
             }
         }
-        const float mine = out / total, next = __shfl_down_sync(0xffffffffu, mine, 1);
-        if (e < values) {
-            publish_mixed(head * GROUP * HEAD_DIM + value, bf16_pair(mine, next), tag);
+        ${stamp("watch.stop<ON_X>();")};
+        const float max = __uint_as_float((uint32_t)w[1]);
+        float most = max;
+        for (int far = splits / 2; far > 0; far /= 2) {
+            most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, far));
+        }
+        const float f = exp2f(max - most);
+        float out = f * __uint_as_float((uint32_t)w[0]);
+        float total = f * __uint_as_float((uint32_t)w[2]);
+        for (int far = splits / 2; far > 0; far /= 2) {
+            out += __shfl_xor_sync(0xffffffffu, out, far);
+            total += __shfl_xor_sync(0xffffffffu, total, far);
+        }
+        const float mine = out / total, next = __shfl_down_sync(0xffffffffu, mine, splits);
+        for (int copy = from; value % 2 == 0 && copy < COPIES; copy += splits) {
+            publish(step->words + AT_A + (copy * HEADS * HEAD_DIM + head * ALL + value) / 2,
+                    bf16_pair(mine, next), tag);
         }
     }
 }
