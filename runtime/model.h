@@ -153,7 +153,8 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
  * goes besides: as SinterSampleFn's state and ring. */
 SinterSample *sinter_gpu_likeliest(SinterGpu *g);
 int32_t *sinter_gpu_ring(SinterGpu *g);
-/* Where the stamped kernel adds up its cycles (runtime/cuda_stamps.c); NULL: no profile is wanted. */
+/* Where the stamped kernel adds up its cycles (runtime/cuda_stamps.c); NULL: no profile is wanted.
+ */
 unsigned long long *sinter_gpu_clocks(SinterGpu *g);
 /* Where such a kernel says that a block waited in vain. */
 uint32_t *sinter_gpu_stalled(SinterGpu *g);
