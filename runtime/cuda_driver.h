@@ -45,6 +45,8 @@ typedef struct CuLaunchConfig {
     X(module_function, "cuModuleGetFunction",                                                      \
       (CuHandle * function, CuHandle module, const char *))                                        \
     X(function_set, "cuFuncSetAttribute", (CuHandle function, int attribute, int value))           \
+    X(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor",                                    \
+      (int *blocks, CuHandle function, int block, size_t shared))                                  \
     X(alloc, "cuMemAlloc_v2", (CuPointer * p, size_t bytes))                                       \
     X(release, "cuMemFree_v2", (CuPointer p))                                                      \
     X(host_alloc, "cuMemAllocHost_v2", (void **p, size_t bytes))                                   \

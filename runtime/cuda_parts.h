@@ -16,9 +16,8 @@
 #include "cuda_driver.h"
 
 /* CUDA_ERROR_INVALID_VALUE, OUT_OF_MEMORY; NOT_FOUND: a kernel that is not in the loaded machine
- * code
- */
-enum { GPU_BAD_VALUE = 1, GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500 };
+ * code; COOPERATIVE_LAUNCH_TOO_LARGE */
+enum { GPU_BAD_VALUE = 1, GPU_NO_MEMORY = 2, GPU_NOT_FOUND = 500, GPU_TOO_LARGE = 720 };
 enum { GPU_MAX_GRAPHS = 3 * SINTER_MAX_BATCH };
 
 /* How a step ends: with logits, with ids, with the likeliest id of one row. */
@@ -69,6 +68,7 @@ struct SinterGpu {
     CuPointer chunk_logits; /* 0 until every row's are wanted */
     uint8_t *pinned;        /* control as the host writes it */
     uint32_t *stalled; /* host memory: a block of a whole step waited in vain; NULL: none was run */
+    int apart;         /* a whole step's blocks do not run together: the chain does its work */
     const SinterWhole *whole; /* profiled last; NULL: no whole step was */
     CuPointer clocks;         /* where it adds up its cycles; 0: there are no such steps */
     size_t control_bytes, input_bytes;

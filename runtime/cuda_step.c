@@ -207,6 +207,17 @@ static CuHandle record_graph(SinterGpu *g, const SinterEntry *e, const SinterRun
     return executable;
 }
 
+/* Again, when a whole step has just been refused: what was recorded with it is void. */
+static CuHandle record_either(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
+{
+    int apart = g->apart;
+    CuHandle executable = record_graph(g, e, run, draws);
+    if (executable || apart || !g->apart)
+        return executable;
+    g->error = 0;
+    return record_graph(g, e, run, draws);
+}
+
 static Graph *find_graph(SinterGpu *g, const SinterEntry *e, int draws)
 {
     for (int i = 0; i < g->n_graphs; i++)
@@ -222,7 +233,7 @@ static Graph *get_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run
     Graph *have = run->profile ? &g->profiled : find_graph(g, e, draws);
     if (have && have->entry == e && have->draws == draws)
         return have;
-    Graph made = {.entry = e, .draws = draws, .executable = record_graph(g, e, run, draws)};
+    Graph made = {.entry = e, .draws = draws, .executable = record_either(g, e, run, draws)};
     if (!made.executable)
         return NULL;
     if (run->profile && g->profiled.executable)

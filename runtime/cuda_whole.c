@@ -17,15 +17,26 @@ uint32_t *sinter_gpu_stalled(SinterGpu *g)
     return g->stalled;
 }
 
+/* All of its blocks are to run at the same time. When some would wait for others to end - another
+ * process holds multiprocessors, or this one may use some of them only - the chain is as good. */
+static int fits_together(SinterGpu *g, CuHandle kernel, const SinterWhole *w, const char *name)
+{
+    int blocks = 0;
+    gpu_note(g, g->d.function_set(kernel, FUNCTION_CARVEOUT, 100), name);
+    gpu_note(g, g->d.function_set(kernel, FUNCTION_SHARED, w->shared), name);
+    gpu_note(g, g->d.occupancy(&blocks, kernel, w->block, (size_t)w->shared), name);
+    return blocks > 0;
+}
+
 int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **arg)
 {
     SinterGpu *g = run->gpu;
     int kernel = run->profile ? w->stamped : w->kernel;
-    if (kernel < 0 || !g->kernel[kernel] || g->multiprocessors < FEWEST || !g->stalled)
+    if (kernel < 0 || !g->kernel[kernel] || g->multiprocessors < FEWEST || !g->stalled || g->apart)
         return 0;
     const char *name = g->model->gpu->kernels[kernel];
-    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_CARVEOUT, 100), name);
-    gpu_note(g, g->d.function_set(g->kernel[kernel], FUNCTION_SHARED, w->shared), name);
+    if (!fits_together(g, g->kernel[kernel], w, name))
+        return 0;
     CuLaunchAttribute together = {.id = LAUNCH_COOPERATIVE, .value.flag = 1};
     CuLaunchConfig config = {
         .gx = (unsigned)(g->multiprocessors < MOST ? g->multiprocessors : MOST),
@@ -39,7 +50,11 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
         .attributes = &together,
         .n_attributes = 1,
     };
-    gpu_note(g, g->d.launch(&config, g->kernel[kernel], arg, NULL), name);
+    int error = g->d.launch(&config, g->kernel[kernel], arg, NULL);
+    g->apart = error == GPU_TOO_LARGE;
+    if (g->apart)
+        return 0;
+    gpu_note(g, error, name);
     g->draw.inside = g->draw.asked;
     if (run->profile) {
         g->whole = w;
@@ -50,8 +65,9 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
 
 SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
 {
-    static const char *const what[] = {"activations", "queries", "parts of attention",
-                                       "the likeliest ids"};
+    static const char *const what[] = {"x of qkv",           "x of o",           "x of gate_up",
+                                       "x of down",          "x of the head",    "queries",
+                                       "parts of attention", "the likeliest ids"};
     if (!g->stalled || !*(volatile uint32_t *)g->stalled)
         return SINTER_OK;
     uint32_t at = *(volatile uint32_t *)g->stalled;
@@ -60,5 +76,5 @@ SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
         m, SINTER_ENVIRONMENT,
         "the decode step stalled: layer %u, multiprocessor %u waited for %s in vain; is "
         "another process holding the GPU? (--decode chain does not wait)",
-        at >> 20 & 0x7ff, at & 0xffff, what[at >> 16 & 3]);
+        at >> 20 & 0x7ff, at & 0xffff, what[at >> 16 & 7]);
 }

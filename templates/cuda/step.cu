@@ -36,7 +36,7 @@ enum { COPIES = ${COPIES} };
 enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = 16 };
 enum { MOST_BLOCKS = ${MOST_BLOCKS} };
 enum Phase { QKV, O, GATE_UP, DOWN, HEAD };
-enum Wait { FOR_X, FOR_Q, FOR_SPLITS, FOR_IDS };
+enum Wait { FOR_X /* of a phase: that number */, FOR_Q = HEAD + 1, FOR_SPLITS, FOR_IDS };
 
 /* Bytes from a layer's weights to the next's. */
 static constexpr size_t LAYER_BYTES = ${LAYER_BYTES};

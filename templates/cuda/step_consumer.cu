@@ -65,7 +65,8 @@ struct Consumer {
         uint64_t w[2][2] = {};
         ${stamp("watch.start();")};
         await_words<2>(
-            w, [&](int i) { return words + column(i) / 2; }, wanted, tag, patience, layer, FOR_X);
+            w, [&](int i) { return words + column(i) / 2; }, wanted, tag, patience, layer,
+            FOR_X + P);
         ${stamp("watch.stop<ON_X>();")};
         float squares = 0;
 #pragma unroll

@@ -2,7 +2,10 @@
  * fails, FAKE_AFTER how many calls of it are taken before. It takes every other call and does
  * nothing, so that the error paths of runtime/cuda.c are met on any machine. FAKE_CHIP: compute
  * capability times ten (90); FAKE_FREE, FAKE_TOTAL: bytes of memory. Machine code of fake_nvrtc.c
- * has only the kernels whose text it holds. */
+ * has only the kernels whose text it holds. FAKE_SMS: multiprocessors (64); FAKE_OCCUPANCY: blocks
+ * of any kernel on one of them (1); FAKE_TOGETHER: most blocks of a cooperative launch, more are
+ * refused and end a recording; FAKE_LOG: a file that gets a line for each launch, "kernel blocks".
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +59,7 @@ int cuDeviceGetAttribute(int *v, int a, int d)
     *v = (int)(a == 75   ? chip / 10
                : a == 76 ? chip % 10
                : a == 97 ? number("FAKE_SHARED", 227 << 10) /* of a block */
-                         : 64);                             /* 16: multiprocessors */
+                         : number("FAKE_SMS", 64));         /* 16: multiprocessors */
     return fails("cuDeviceGetAttribute", 1);
 }
 int cuDeviceTotalMem_v2(size_t *n, int d)
@@ -104,7 +107,7 @@ int cuModuleGetFunction(void **f, void *m, const char *s)
 {
     char call[256];
     snprintf(call, sizeof call, " %s(", s);
-    *f = (void *)3;
+    *f = strdup(s); /* as long as the program runs */
     if (strncmp(m, "FAKE CUBIN", 10) == 0 && !strstr(m, call))
         return 500;
     return fails("cuModuleGetFunction", 1);
@@ -176,17 +179,22 @@ int cuStreamSynchronize(void *s)
     (void)s;
     return fails("cuStreamSynchronize", 700);
 }
+static int recording, broken; /* a graph; by a refused launch */
+
 int cuStreamBeginCapture_v2(void *s, int m)
 {
     (void)s;
     (void)m;
+    recording = 1;
+    broken = 0;
     return fails("cuStreamBeginCapture_v2", 900);
 }
 int cuStreamEndCapture(void *s, void **g)
 {
     (void)s;
-    *g = (void *)5;
-    return fails("cuStreamEndCapture", 901);
+    recording = 0;
+    *g = broken ? NULL : (void *)5;
+    return broken ? 901 : fails("cuStreamEndCapture", 901);
 }
 int cuGraphInstantiateWithFlags(void **e, void *g, unsigned long long f)
 {
@@ -258,9 +266,47 @@ int cuTensorMapEncodeTiled(void *map, int type, uint32_t rank, void *address,
     int aligned = (uintptr_t)map % 64 == 0 && (uintptr_t)address % 16 == 0 && rank <= 5;
     return aligned ? fails("cuTensorMapEncodeTiled", 1) : 1;
 }
-int cuLaunchKernelEx(const void *config, void *f, void **arg, void **extra)
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *f, int block, size_t shared)
 {
-    (void)config, (void)f, (void)arg, (void)extra;
+    (void)f, (void)block, (void)shared;
+    *blocks = (int)number("FAKE_OCCUPANCY", 1);
+    return fails("cuOccupancyMaxActiveBlocksPerMultiprocessor", 1);
+}
+
+/* CUlaunchAttribute, CUlaunchConfig */
+struct attribute {
+    int id, pad;
+    int value[16];
+};
+struct config {
+    unsigned blocks, by, bz, tx, ty, tz, shared;
+    void *stream;
+    struct attribute *attribute;
+    unsigned n_attributes;
+};
+
+static void write_launch(const char *kernel, unsigned blocks)
+{
+    const char *path = getenv("FAKE_LOG");
+    FILE *log = path ? fopen(path, "a") : NULL;
+    if (log) {
+        fprintf(log, "%s %u\n", kernel, blocks);
+        fclose(log);
+    }
+}
+
+int cuLaunchKernelEx(const struct config *config, void *f, void **arg, void **extra)
+{
+    enum { COOPERATIVE = 2, TOO_LARGE = 720 };
+    (void)arg, (void)extra;
+    for (unsigned i = 0; i < config->n_attributes; i++) {
+        if (config->attribute[i].id == COOPERATIVE &&
+            (long)config->blocks > number("FAKE_TOGETHER", 1000)) {
+            broken = recording;
+            return TOO_LARGE;
+        }
+    }
+    write_launch(f, config->blocks);
     return fails("cuLaunchKernelEx", 701);
 }
 int cuGetErrorName(int e, const char **s)

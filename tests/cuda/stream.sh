@@ -37,5 +37,27 @@ check "it is JSON too" sh -c \
     "'$on' bench -p 0 -n 4 -r 1 -q --profile --json | python3 -c 'import json, sys
 r = json.load(sys.stdin)[\"results\"][0][\"phases\"]
 assert [p[\"phase\"] for p in r] == \"qkv attention o gate_up down head\".split(), r'"
+# launches WHAT VARIABLE=VALUE...: three ids with these, and WHAT, a pattern, is in the log of launches.
+launches()
+{
+    what=$1
+    shift
+    rm -f "$work/log"
+    env "$@" FAKE_LOG="$work/log" "$off" --tokens "$work/ids" --generate 3 -q >"$work/out" 2>&1 &&
+        grep -q "$what" "$work/log" || {
+        cat "$work/out" "$work/log"
+        return 1
+    }
+}
+alone() { launches "^decode1_step $1\$" "$2" "$3" && ! grep -q decode1_layer "$work/log"; }
+chained() { launches "^decode1_layer_o " "$@" && ! grep -q decode1_step "$work/log"; }
+check "one kernel, a block on each multiprocessor" alone 132 FAKE_SMS=132 FAKE_TOGETHER=132
+check "no more blocks than it is planned for" alone 256 FAKE_SMS=300 FAKE_TOGETHER=300
+check "a smaller part of a GPU" alone 64 FAKE_SMS=64 FAKE_TOGETHER=64
+check "too small a part: the chain" chained FAKE_SMS=63
+check "no room for a block: the chain" chained FAKE_SMS=132 FAKE_OCCUPANCY=0
+check "blocks that would not run together: the chain" chained FAKE_SMS=132 FAKE_TOGETHER=131
+refused "its occupancy is not told" 2 env FAKE_CUDA=cuOccupancyMaxActiveBlocksPerMultiprocessor "$off" \
+    --tokens "$work/ids" --generate 3 -q -- "CUDA_ERROR_FAKE" "decode1_step"
 refused "no memory for the clocks" 2 env FAKE_CUDA=cuMemAlloc_v2 FAKE_AFTER=8 "$on" \
     bench -p 0 -n 4 -r 1 -q --profile -- "clocks"
