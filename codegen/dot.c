@@ -33,15 +33,14 @@ const DotFamily *dot_family(const char *name)
 }
 
 enum {
-    MIN_UNITS = 8,          /* blocks of a matmul, so that threads have work */
-    DECODE_ROWS = 8,        /* more are cut into blocks of rows */
-    PLAIN_ROWS = 8,         /* rows in a block that reads x as it lies */
-    MOST_ROWS = 12,         /* of any block: code grows with it */
-    SHORT_GROUP = 16,       /* steps */
-    AHEAD = 8 << 10,        /* bytes of weights */
-    TURNS = 8,              /* accumulators that hide the latency of a dot product */
-    UNIT_BYTES = 256 << 10, /* weights of a unit: they stay in the second cache ... */
-    ROWS_BYTES = 2 << 20,   /* ... while packed rows of x come by, from the third if need be */
+    MIN_UNITS = 8,    /* blocks of a matmul, so that threads have work */
+    DECODE_ROWS = 8,  /* more are cut into blocks of rows */
+    PLAIN_ROWS = 8,   /* rows in a block that reads x as it lies */
+    MOST_ROWS = 12,   /* of any block: code grows with it */
+    SHORT_GROUP = 16, /* steps */
+    TURNS = 8,        /* accumulators that hide the latency of a dot product */
+    UNIT_PART = 4,    /* weights of a unit: a quarter of a core's cache, where they stay ... */
+    ROWS_PART = 16,   /* ... while packed rows of x come by, a 16th of the chip's cache at once */
 };
 
 static int64_t least(int64_t a, int64_t b)
@@ -75,7 +74,8 @@ static DotBlock plain_block(const DotShape *s)
 static int packed_tiles(const DotShape *s, int sums)
 {
     int64_t tile_bytes = s->isa->lanes * s->columns * s->column_bits / 8;
-    if (s->rows > DECODE_ROWS && sums == 1 && tiles_fit(s, 4) && 4 * tile_bytes <= UNIT_BYTES) {
+    if (s->rows > DECODE_ROWS && sums == 1 && tiles_fit(s, 4) &&
+        4 * tile_bytes <= s->caches.core / UNIT_PART) {
         return 4;
     }
     bool two = s->ways == 2 || (s->rows > 2 && tiles_fit(s, 2));
@@ -97,7 +97,7 @@ static DotBlock packed_block(const DotFamily *f, const DotShape *s)
         b.unroll = 2; /* the sums of the next group do not wait */
     }
     /* So many instructions for a line of weights that those in flight ask for too few of them. */
-    b.ahead = f->bits == 4 && s->rows <= DECODE_ROWS ? AHEAD : 0;
+    b.ahead = f->bits == 4 && s->rows <= DECODE_ROWS ? s->caches.ahead : 0;
     while (b.unroll > 1 &&
            (s->steps % b.unroll != 0 || b.tokens * b.tiles / b.calls * planes * b.unroll > TURNS)) {
         b.unroll /= 2;
@@ -111,7 +111,7 @@ DotBlock dot_block(const DotFamily *family, const DotShape *shape)
     DotBlock b = packed ? packed_block(family, shape) : plain_block(shape);
     int64_t row_bytes = shape->columns * (packed ? family->planes == 1 ? 1 : 2 : 4);
     int64_t all = (shape->rows + b.tokens - 1) / b.tokens;
-    int64_t fit = ROWS_BYTES / row_bytes / b.tokens;
+    int64_t fit = shape->caches.chip / ROWS_PART / row_bytes / b.tokens;
     b.rows = b.tokens * (fit < 1 ? 1 : least(fit, all));
     return b;
 }

@@ -28,6 +28,7 @@ const DotFamily *dot_family(const char *name);
 /* What a block's size depends on. */
 typedef struct DotShape {
     const Isa *isa;
+    Caches caches;
     int64_t rows, columns; /* of x: tokens of the phase, K */
     int64_t tiles;         /* of weights */
     int64_t steps;         /* vectors of a tile in one group */

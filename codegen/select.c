@@ -112,6 +112,7 @@ static DotBlock matmul_block(const Choice *c, const KernelConfig *cfg, int64_t n
                       .columns = w->dim[1],
                       .tiles = n_tiles,
                       .steps = ceil_div(group, tile.cols),
+                      .caches = c->target->caches,
                       .column_bits = 32 / tile.cols,
                       .ways = cfg->ways,
                       .grouped = c->op->a.group > 0};

@@ -127,3 +127,14 @@ const Target *target_c(Ctx *ctx, const char *cpu)
     t->tile[DT_U4] = (Layout){.rows = isa->lanes, .cols = 8, .sub = 4};
     return t;
 }
+    t->caches = (Caches){.core = 1 << 20, .chip = 32 << 20, .ahead = 8 << 10};
+
+const Target *target_for_device(Ctx *ctx, const Target *t, const Device *d)
+{
+    Target *with = ARENA_NEW(ctx->arena, Target);
+    *with = *t;
+    with->caches.core = d->shared_bytes > 0 ? d->shared_bytes : t->caches.core;
+    with->caches.chip = d->l2_bytes > 0 ? d->l2_bytes : t->caches.chip;
+    with->caches.ahead = (int)d->ahead_bytes;
+    return with;
+}

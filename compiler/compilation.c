@@ -307,6 +307,9 @@ static bool choose_target(Compilation *c)
 static bool choose_device(Compilation *c)
 {
     c->device = device_load(c->ctx, c->o->device ? c->o->device : c->target->gpu ? "h200" : "cpu");
+    if (c->device != NULL && !c->target->gpu) {
+        c->target = target_for_device(c->ctx, c->target, c->device);
+    }
     return c->device != NULL;
 }
 

@@ -44,6 +44,8 @@ static const SpecKeyInfo keys[] = {
     INT_KEY(shared_bytes, device.shared_bytes, NO, "0", 1 << 30,
             "shared memory of a multiprocessor, or the cache of a core"),
     INT_KEY(l2_bytes, device.l2_bytes, NO, "0", 1e12, "last-level cache of the chip"),
+    INT_KEY(ahead_bytes, device.ahead_bytes, NO, "8 * 1024", 1 << 20,
+            "how far ahead a core asks for weights whose instructions would ask too late"),
 };
 
 const Device *device_read(Ctx *ctx, const char *path, const char *text, size_t n)

@@ -13,6 +13,7 @@ typedef struct Device {
     double exchange_seconds; /* per phase of a persistent kernel: until its values are there */
     int sms;                 /* streaming multiprocessors or cores */
     int64_t shared_bytes, l2_bytes; /* per SM; whole chip */
+    int64_t ahead_bytes;            /* how far ahead weights are asked for */
 } Device;
 
 typedef struct Cost {
