@@ -108,11 +108,11 @@ static DotBlock matmul_block(const Choice *c, const KernelConfig *cfg, int64_t n
     Layout tile = c->target->tile[w->dtype];
     int64_t group = c->op->a.group > 0 ? c->op->a.group : w->dim[1];
     DotShape shape = {.isa = c->target->isa,
+                      .caches = c->target->caches,
                       .rows = c->module->tokens,
                       .columns = w->dim[1],
                       .tiles = n_tiles,
                       .steps = ceil_div(group, tile.cols),
-                      .caches = c->target->caches,
                       .column_bits = 32 / tile.cols,
                       .ways = cfg->ways,
                       .grouped = c->op->a.group > 0};

@@ -21,13 +21,13 @@ typedef struct Isa {
     bool avx512, avx2, neon;
 } Isa;
 
-typedef struct Target {
 /* What sizes of blocks depend on, in bytes (Device says how much). */
 typedef struct Caches {
     int64_t core, chip;
     int ahead; /* how far ahead weights are asked for; 0: not at all */
 } Caches;
 
+typedef struct Target {
     const char *name;            /* "c" */
     const char *templates;       /* folder below the data folder: "templates/c" */
     const char *suffix;          /* of template files: ".c" */
@@ -36,8 +36,8 @@ typedef struct Caches {
     const char *const *arch;     /* gpu: chips to make machine code for, "sm_90a" */
     int n_arch;
     const Isa *isa;
-    Layout tile[DT_COUNT]; /* weight layout by dtype */
     Caches caches;         /* CPU targets */
+    Layout tile[DT_COUNT]; /* weight layout by dtype */
     bool whole_tiles;      /* a matrix whose columns are not whole tiles stays in rows */
     /* NULL, or: does the kernel of this decode matmul normalise x on the way in? */
     bool (*norm_prologue)(const Func *f, const Op *op);
@@ -47,9 +47,9 @@ typedef struct Caches {
 
 /* The C target for an instruction set; "native" asks this machine. NULL after a diagnostic. */
 const Target *target_c(Ctx *ctx, const char *cpu);
-/* The CUDA target for a list of chips, "sm_80,sm_90a,compute_90"; NULL: those. NULL after a
 /* The same CPU target for a device's caches; sizes that its file leaves out stay. */
 const Target *target_for_device(Ctx *ctx, const Target *t, const Device *d);
+/* The CUDA target for a list of chips, "sm_80,sm_90a,compute_90"; NULL: those. NULL after a
  * diagnostic. */
 const Target *target_cuda(Ctx *ctx, const char *chips);
 /* Bytes of shared memory that a block can have on a chip; INT_MAX when that depends on the chip

@@ -120,6 +120,7 @@ const Target *target_c(Ctx *ctx, const char *cpu)
     t->suffix = ".c";
     t->isa = isa;
     t->block = isa->lanes;
+    t->caches = (Caches){.core = 1 << 20, .chip = 32 << 20, .ahead = 8 << 10};
     t->tile[DT_F32] = t->tile[DT_F16] = t->tile[DT_U8] = (Layout){.rows = isa->lanes, .cols = 1};
     t->tile[DT_E4M3] = (Layout){.rows = isa->lanes, .cols = 1};
     t->tile[DT_BF16] = (Layout){.rows = isa->lanes, .cols = 2};
@@ -127,7 +128,6 @@ const Target *target_c(Ctx *ctx, const char *cpu)
     t->tile[DT_U4] = (Layout){.rows = isa->lanes, .cols = 8, .sub = 4};
     return t;
 }
-    t->caches = (Caches){.core = 1 << 20, .chip = 32 << 20, .ahead = 8 << 10};
 
 const Target *target_for_device(Ctx *ctx, const Target *t, const Device *d)
 {
