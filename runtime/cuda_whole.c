@@ -65,9 +65,9 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
 
 SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
 {
-    static const char *const what[] = {"x of qkv",           "x of o",           "x of gate_up",
-                                       "x of down",          "x of the head",    "queries",
-                                       "parts of attention", "the likeliest ids"};
+    static const char *const what[] = {"x of qkv",      "queries",          "parts of attention",
+                                       "x of o",        "x of gate_up",     "x of down",
+                                       "x of the head", "the likeliest ids"};
     if (!g->stalled || !*(volatile uint32_t *)g->stalled)
         return SINTER_OK;
     uint32_t at = *(volatile uint32_t *)g->stalled;

@@ -1,7 +1,7 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
 //# multiprocessor. Parts: step_exchange, step_producer, step_chunk, step_consumer, step_attention,
-//# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text, in the kernel that says where time
-//# goes, and nothing in the other.
+//# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text: in the kernel that says
+//# where time goes, and nothing in the other.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
  *
@@ -36,7 +36,8 @@ enum { COPIES = ${COPIES} };
 enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = 16 };
 enum { MOST_BLOCKS = ${MOST_BLOCKS} };
 enum Phase { QKV, O, GATE_UP, DOWN, HEAD };
-enum Wait { FOR_X /* of a phase: that number */, FOR_Q = HEAD + 1, FOR_SPLITS, FOR_IDS };
+/* In the order in which they follow from each other; x of O and later phases: O_X + phase - O. */
+enum Wait { FOR_QKV_X, FOR_Q, FOR_SPLITS, FOR_O_X, FOR_IDS = FOR_O_X + 4 };
 
 /* Bytes from a layer's weights to the next's. */
 static constexpr size_t LAYER_BYTES = ${LAYER_BYTES};
@@ -186,7 +187,8 @@ void ${name}(${params})
         Finisher finisher = {s, &step, lane, position, first_tag};
         finisher.run();
     } else {
-        Consumer consumer = {s, &step, {stalled}, lane, warp, position, gridDim.z - 1, first_tag};
+        Consumer consumer = {s,        &step,         {&step, first_tag}, lane, warp,
+                             position, gridDim.z - 1, first_tag};
         consumer.run();
     }
 }

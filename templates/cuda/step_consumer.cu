@@ -66,7 +66,7 @@ struct Consumer {
         ${stamp("watch.start();")};
         await_words<2>(
             w, [&](int i) { return words + column(i) / 2; }, wanted, tag, patience, layer,
-            FOR_X + P);
+            P == QKV ? FOR_QKV_X : FOR_O_X + P - O);
         ${stamp("watch.stop<ON_X>();")};
         float squares = 0;
 #pragma unroll

@@ -53,7 +53,7 @@ __device__ __forceinline__ void draw_likeliest(const Step *step, uint64_t best, 
 {
     enum { AT_ONCE = 5 };
     uint64_t *words = step->words + AT_BEST;
-    Patience patience = {step->stalled};
+    Patience patience = {step, tag - LAYERS};
     best = best_of_warp(best);
     if (lane < 2) {
         publish(words + blockIdx.x * 2 + lane, (uint32_t)(best >> (lane == 0 ? 32 : 0)), tag);

@@ -1,7 +1,7 @@
 /* ---- exchange ---------------------------------------------------------------------------------
  */
 
-/* Places in the exchange, in words; word 0: steps done. X, MID and A are there COPIES times: all
+/* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X, MID and A are there COPIES times: all
  * blocks poll them at the same time. */
 enum Exchange {
     AT_X = 2,
@@ -97,18 +97,22 @@ __device__ __forceinline__ bool tagged(uint64_t w, uint32_t tag)
     return (uint32_t)(w >> 32) == tag;
 }
 
-/* Counts the rounds of a wait; after LIMIT of them (or once before) it gives up for good. */
+/* Counts the rounds of a wait; after LIMIT of them (or once before) it gives up for good. Who waits
+ * for what never came makes others wait: what is told is the first in order. */
 struct Patience {
     enum { LIMIT = 1 << 17 };
-    uint32_t *stalled;
+    const Step *step;
+    uint32_t first_tag; /* of this step: a later one's stalls are told instead */
     bool lost;
 
     __device__ __forceinline__ bool over(uint32_t round, int layer, int wait)
     {
         if (!lost && round >= LIMIT) {
             lost = true;
-            *(volatile uint32_t *)stalled =
-                0x80000000u | (uint32_t)layer << 20 | (uint32_t)wait << 16 | blockIdx.x;
+            const uint32_t at = (uint32_t)layer << 20 | (uint32_t)wait << 16 | blockIdx.x;
+            const uint64_t mine = (uint64_t)first_tag << 32 | (uint32_t)~at;
+            const uint64_t told = atomicMax((unsigned long long *)step->words + 1, mine);
+            *(volatile uint32_t *)step->stalled = 0x80000000u | ~(uint32_t)max(told, mine);
         }
         return lost;
     }

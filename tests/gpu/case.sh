@@ -1,5 +1,5 @@
 #!/bin/sh
-# One case for tests/gpu/prepare.sh: case.sh small|golden|tales|device NAME ..., a line of its list.
+# One case for tests/gpu/prepare.sh: case.sh small|golden|tales|device|stall NAME ..., a line of its list.
 # Needs SINTER, ARCH and the folders dir and work in the environment. Exit code 1 when the program
 # for GPUs does not compile.
 set -u
@@ -85,6 +85,48 @@ golden()
     head -c -64 "$dir/$family.i32" >"$dir/$name.prompt"
     tail -c 64 "$dir/$family.i32" | od -An -v -w64 -td4 >"$dir/$name.ids"
     echo "$3 $4 $weights $family.i32 $family.f32" >"$dir/$name.case"
+}
+
+# stall NAME: a value of a step as one kernel is not published in DIR/NAME, which is to say so.
+stall()
+{
+    lost=$work/$name
+    "$SINTER" compile tests/gpu/small.yaml --random 3 --target cuda --arch sm_90a --batch 1 --emit src \
+        --set vocab=128 --set d_model=512 --set d_ff=512 --set heads=8 --decode stream -o "$lost" \
+        >"$lost.log" 2>&1 || {
+        cat "$lost.log"
+        exit 255
+    }
+    case $name in
+    stall-q)
+        edit='s/publish(step->words + AT_Q + (head/if (layer != 0 || tile != 0) &/'
+        says='layer 0, multiprocessor [0-9]+ waited for queries'
+        ;;
+    stall-splits)
+        edit='s/publish(row + d, /if (layer != 1 || head != 0 || split != 1) &/'
+        says='layer 1, multiprocessor [0-9]+ waited for parts of attention'
+        ;;
+    stall-x)
+        edit='s/publish_rows(P == O ? AT_MID : AT_X, tile/if (P != O || layer != 1 || tile != 3) &/'
+        says='layer 1, multiprocessor [0-9]+ waited for x of gate_up'
+        ;;
+    stall-ids)
+        edit='s/publish(words + blockIdx.x/if (blockIdx.x != 7) &/'
+        says='layer 2, multiprocessor 0 waited for the likeliest ids'
+        ;;
+    esac
+    cp "$lost/small.cu" "$lost/whole" && sed -i "$edit" "$lost/small.cu"
+    if cmp -s "$lost/whole" "$lost/small.cu" ||
+        ! make -C "$lost" PATH="$PATH:/usr/local/cuda/bin" small >"$lost.log" 2>&1; then
+        echo "$name: nothing to leave out, or it does not compile"
+        tail -n 5 "$lost.log"
+        exit 255
+    fi
+    mv "$lost/small.weights" "$dir/stall.weights"
+    mv "$lost/small" "$dir/$name"
+    sh tests/gpu/libraries.sh "$dir/$name" "$dir/lib"
+    echo "$says" >"$dir/$name.stall"
+    rm -rf "${work:?}/$name" "$lost.log"
 }
 
 # tales NAME OPTIONS

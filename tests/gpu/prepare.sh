@@ -13,6 +13,7 @@
 #   lib             libraries of this machine that programs need and another may lack
 #   NAME.case       TOLERANCE WAYS WEIGHTS IDS LOGITS
 #   NAME.device     device.c with the sources of a program: what the device draws and makes at random
+#   NAME.stall      what NAME, whose step waits for a value that never comes, is to say
 #   NAME.eval       BITS WEIGHTS: bits per byte that the C target finds in tinytales' held-out text
 #
 # Cases that are there already and not chosen stay. JOBS: how many are made at once, else 1.
@@ -45,6 +46,12 @@ device device-bf16 --quant none
 device device-f16-int4z --quant int4z/32 --dtype f16
 device device-f32-int8 --quant int8 --dtype f32
 device device-vocab --set vocab=100003
+device device-stream --set d_model=512 --set d_ff=512 --set heads=8 --set kv_heads=4 --decode stream
+device device-stream-int8 --set d_model=1024 --set d_ff=1024 --set heads=8 --set kv_heads=2 --quant int8+head --decode stream
+stall stall-q
+stall stall-splits
+stall stall-x
+stall stall-ids
 END
     for golden in tests/golden/*/tokens.i32; do
         family=$(basename "$(dirname "$golden")")
@@ -67,6 +74,6 @@ random_ids 1000 11
 head -c 400 "$dir/1000.i32" >"$dir/100.i32"
 list | chosen "$@" | xargs -r -P "${JOBS:-1}" -L 1 sh tests/gpu/case.sh
 status=$?
-n=$(find "$dir" -name '*.case' -o -name '*.eval' -o -name '*.device' | wc -l)
+n=$(find "$dir" -name '*.case' -o -name '*.eval' -o -name '*.device' -o -name '*.stall' | wc -l)
 echo "$n cases, $(du -sm "$dir" | cut -f 1) MB in $dir"
 [ $status = 0 ]

@@ -13,6 +13,7 @@ import math
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -108,29 +109,6 @@ def continuation(case, options):
     return "%d ids" % same
 
 
-def likeliest(case, count):
-    """Ids drawn on the device are those with the largest of the same steps' logits, the first of equals."""
-    options, prompt = ["--decode"], list(read(case.ids, "i"))[:20]
-    with tempfile.TemporaryDirectory() as work:
-        fed, out = os.path.join(work, "ids"), os.path.join(work, "logits")
-
-        def feed(ids, more):
-            with open(fed, "wb") as f:
-                array.array("i", ids).tofile(f)
-            return ask(program(case) + ["--tokens", fed] + options + more)
-
-        drawn = [int(x) for x in feed(prompt, ["--generate", str(count)]).split()]
-        feed(prompt + drawn, ["--logits", out])
-        rows, all_ids = read(out, "f"), prompt + drawn
-        vocab = len(rows) // len(all_ids)
-        for i in range(len(prompt), len(all_ids)):
-            row = rows[(i - 1) * vocab:i * vocab]
-            if row.index(max(row)) != all_ids[i]:
-                raise Wrong("id %d is %d, the largest logit is %d's"
-                            % (i, all_ids[i], row.index(max(row))))
-    return "%d ids, %d different ones" % (count, len(set(drawn)))
-
-
 def beside_chain(case):
     """The step as one kernel and as a chain of them: the order of sums differs, nothing else does."""
     ids = read(case.ids, "i")
@@ -151,8 +129,6 @@ def jobs_of_way(case, way, short):
     if way == "ids":
         return [Job(case.name, "greedy ids", continuation, (case, [])),
                 Job(case.name, "greedy ids, prompt one by one", continuation, (case, ["--decode"]))]
-    if way == "likeliest":
-        return [Job(case.name, "ids of its own logits", likeliest, (case, 60))]
     if way == "chain":
         return [Job(case.name, "beside the chain", beside_chain, (case,))]
     if way == "lengths":
@@ -221,6 +197,26 @@ def device(path, what):
 def jobs_of_device(folder, name):
     path = os.path.join(folder, name + ".device")
     return [Job(name, what, device, (path, what)) for what in ("draw", "story", "random")]
+
+
+# ---- steps that wait in vain -------------------------------------------------------------------
+
+def stalls(folder, name, says):
+    """An error within seconds, with layer, multiprocessor and what was waited for; the GPU goes on."""
+    command = [os.path.join(folder, name), "bench", "-p", "0", "-n", "300", "-r", "1", "-q",
+               "--weights", os.path.join(folder, "stall.weights")]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired as late:
+        raise Wrong("it hangs") from late
+    if done.returncode != 2 or not re.search(says, done.stderr):
+        raise Wrong("exit code %d, not '%s': %s" % (done.returncode, says, done.stderr[-300:]))
+    return "says so"
+
+
+def jobs_of_stall(folder, name):
+    with open(os.path.join(folder, name + ".stall"), encoding="ascii") as f:
+        return [Job(name, "a value left out", stalls, (folder, name, f.read().strip()))]
 
 
 # ---- compute-sanitizer -------------------------------------------------------------------------
@@ -331,7 +327,7 @@ def jobs_of_folder(folder, words, long):
     """What takes longest comes first."""
     kinds = [(".case", jobs_of_stress)] if long else [
         (".eval", jobs_of_sanitizer), (".eval", jobs_of_eval), (".case", jobs_of_case),
-        (".device", jobs_of_device)]
+        (".stall", jobs_of_stall), (".device", jobs_of_device)]
     jobs = []
     for ending, find in kinds:
         for file in sorted(os.listdir(folder)):
