@@ -1,8 +1,8 @@
 /* ---- exchange ---------------------------------------------------------------------------------
  */
 
-/* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X, MID and A are there COPIES times: all
- * blocks poll them at the same time. */
+/* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X, MID
+ * and A are there COPIES times: all blocks poll them at the same time. */
 enum Exchange {
     AT_X = 2,
     AT_MID = AT_X + COPIES * D_MODEL / 2,
