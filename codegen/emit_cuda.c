@@ -45,9 +45,10 @@ static bool call_part(KernelText *k, const FormulaValue *arg, FormulaValue *out)
     return true;
 }
 
-/* launch_stream(threads, shared): a block on every multiprocessor, before the kernel in front ends.
- */
-static bool call_launch_stream(KernelText *k, const FormulaValue *arg, FormulaValue *out)
+/* launch_stream(threads, shared): a block on every multiprocessor, before the kernel in front ends;
+ * launch_stream_pair: in registers for two such blocks. */
+static bool call_launch_stream(KernelText *k, const FormulaValue *arg, int blocks,
+                               FormulaValue *out)
 {
     StrTable *s = k->emit->ctx->strings;
     k->grid_x = k->grid_y = str_intern(s, "1");
@@ -55,7 +56,7 @@ static bool call_launch_stream(KernelText *k, const FormulaValue *arg, FormulaVa
     k->shared = (int)arg[1].i;
     k->when = "SINTER_STREAM";
     *out = formula_string(
-        str_internf(s, "extern \"C\" __global__ __launch_bounds__(%d, 1)", k->block));
+        str_internf(s, "extern \"C\" __global__ __launch_bounds__(%d, %d)", k->block, blocks));
     return true;
 }
 
@@ -68,9 +69,10 @@ bool emit_cuda_call(void *user, Str name, const FormulaValue *arg, int n_args, S
         *known = true;
         return call_part(k, arg, out);
     }
-    if (strcmp(name, "launch_stream") == 0 && n_args == 2) {
+    bool pair = strcmp(name, "launch_stream_pair") == 0;
+    if ((pair || strcmp(name, "launch_stream") == 0) && n_args == 2) {
         *known = true;
-        return call_launch_stream(k, arg, out);
+        return call_launch_stream(k, arg, pair ? 2 : 1, out);
     }
     bool early = strcmp(name, "launch_early") == 0;
     if (!early && strcmp(name, "launch") != 0) {

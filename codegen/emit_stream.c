@@ -14,6 +14,7 @@ static void set_shape(KernelText *k, const StreamShape *s)
     set_int(k, "TOKENS", s->tokens);
     set_int(k, "BITS", s->bits);
     set_int(k, "LINE", s->line);
+    set_int(k, "X_BYTES", s->x_bytes);
     set_int(k, "WARPS", STREAM_WARPS);
     set_int(k, "TILES", s->tiles);
     set_int(k, "CHUNK", s->chunk);
@@ -25,6 +26,7 @@ static void set_shape(KernelText *k, const StreamShape *s)
     set_int(k, "SQUARES_AT", s->squares_at);
     set_int(k, "START_AT", s->start_at);
     set_int(k, "SHARED", s->shared);
+    tmpl_set_bool(&k->env, "x_held", s->held);
     tmpl_set_bool(&k->env, "scaled", s->groups_in_block > 0);
     tmpl_set_bool(&k->env, "fast_groups", s->fast_groups);
 }
@@ -41,6 +43,23 @@ static void set_gain(KernelText *k)
     tmpl_set_string(&k->env, "gain_octet", gain->stored == DT_F32 ? "Float8" : "uint4");
     tmpl_set_string(&k->env, "load_gain", arena_printf(a, "load_%sx8", type));
     tmpl_set_string(&k->env, "gain_floats", arena_printf(a, "floats_of_%sx8", type));
+}
+
+/* How x is held: the pairs that a multiplication takes together, by the width of a weight. */
+static void set_held(KernelText *k, const StreamShape *s, const KernelParam *x, const char *pair)
+{
+    static const char order[3][9] = {"01234567", "02134657", "04152637"};
+    enum { AT_ONCE_F32 = 10, AT_ONCE = 16 };
+    Arena *a = k->emit->ctx->arena;
+    const char *at = order[s->bits == 16 ? 0 : s->bits == 8 ? 1 : 2];
+    bool wide = x->stored == DT_F32;
+    set_int(k, "AT_ONCE", wide ? AT_ONCE_F32 : AT_ONCE);
+    tmpl_set_string(&k->env, "raw_octet", wide ? "raw[i - turn]" : "x_regs[i]");
+    for (int i = 0; i < 4; i++) {
+        const char *name = arena_printf(a, "x_pair_%c", 'a' + i);
+        tmpl_set_string(&k->env, name,
+                        arena_printf(a, "%s(xs[%c], xs[%c])", pair, at[2 * i], at[2 * i + 1]));
+    }
 }
 
 void emit_stream_variables(KernelText *k)
@@ -64,7 +83,11 @@ void emit_stream_variables(KernelText *k)
     tmpl_set_string(&k->env, "bf16_of_codes", e4m3 ? "bf16_of_e4m3x8" : "bf16_of_i8x8");
     tmpl_set_string(&k->env, "x_bytes", x->stored == DT_F32 ? "32" : "16");
     tmpl_set_string(&k->env, "x_floats", arena_printf(a, "floats_of_%sx8", dtype_name(x->stored)));
-    tmpl_set_string(&k->env, "pair", f16 ? "f16_pair" : "bf16_pair");
+    const char *pair = f16 ? "f16_pair" : "bf16_pair";
+    tmpl_set_string(&k->env, "pair", pair);
+    tmpl_set_bool(&k->env, "x_as_it_is",
+                  s.bits == 16 && x->stored != DT_F32 && op->a.norm_eps <= 0);
+    set_held(k, &s, x, pair);
     tmpl_set_string(&k->env, "mma",
                     !s.codes_in ? f16 ? "mma_f16" : "mma_bf16"
                     : e4m3      ? "mma_e4m3"

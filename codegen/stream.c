@@ -10,6 +10,7 @@
 
 enum { ROWS = 16, BLOCK_BITS = 512, LEAST_GRID = 64, MOST_SLOTS = 8 };
 enum { SHARED_BYTES = 96 << 10, LARGE_BYTES = 112 << 10 }; /* large: where a ring would be small */
+enum { HELD_COLUMNS = 128 };
 enum { X_BYTES = 40 << 10, HELD_BYTES = 16 << 10, MOST_FIXED = 60 << 10 };
 
 static const Type *type_of(const Func *f, const Op *op, int slot)
@@ -118,36 +119,70 @@ static int fixed_bytes(StreamShape *s, int64_t k)
     floats += s->tokens * STREAM_WARPS;
     s->start_at = floats;
     floats += s->fast_groups ? (int)(k / s->parts / s->block_k) * s->tokens : 0;
-    return (int)x_bytes(s, k) + floats * 4;
+    return s->x_bytes + floats * 4;
 }
 
-/* The largest chunk of which the ring has several. */
-static void shape_ring(StreamShape *s, int64_t blocks, int bytes)
+/* What `fixed` bytes leave; unless the chunk is given, the largest of which there are several. */
+static void shape_ring(StreamShape *s, int64_t blocks, int fixed)
 {
-    for (s->chunk = s->bits == 16 ? 2 : 4;; s->chunk /= 2) {
+    int bytes = (fixed > MOST_FIXED ? LARGE_BYTES : SHARED_BYTES) - fixed;
+    bool given = s->held;
+    for (s->chunk = given ? s->chunk : s->bits == 16 ? 2 : 4;; s->chunk /= 2) {
         int slots = bytes / (STREAM_WARPS * s->chunk * s->block_bytes);
         s->slots = slots < MOST_SLOTS ? slots : MOST_SLOTS;
-        if (s->chunk == 1 || (blocks % s->chunk == 0 && s->slots >= (s->chunk > 2 ? 2 : 3))) {
+        if (given || s->chunk == 1 ||
+            (blocks % s->chunk == 0 && s->slots >= (s->chunk > 2 ? 2 : 3))) {
             return;
         }
     }
 }
 
+/* Where registers were found to be faster: with few tokens most lanes would hold what others have.
+ * Codes leave no room for what is on its way when x comes as f32, as parameters do, nor for scales
+ * that multiply weights. */
+static bool holding_pays(const StreamShape *s, const Value *x)
+{
+    bool room = x->kind == VALUE_RESULT && (s->groups_in_block == 0 || s->fast_groups);
+    return s->tokens > 4 && (s->bits == 16 || room);
+}
+
+/* x in registers: the fewest parts of K, whole chunks for each warp, of which a lane can hold its
+ * columns. */
+static bool hold_x(StreamShape *s, const Type *gain, int64_t k)
+{
+    int64_t blocks = k / s->block_k / STREAM_WARPS;                   /* of a tile, for one warp */
+    int64_t columns = s->bits == 4 ? HELD_COLUMNS / 2 : HELD_COLUMNS; /* codes need registers */
+    for (s->parts = 1; s->parts <= blocks; s->parts++) {
+        int64_t own = blocks / s->parts;
+        if (blocks % s->parts == 0 && own * s->block_k / 4 <= columns &&
+            (own % 2 == 0 || own == 1)) {
+            s->chunk = own % 4 == 0 && s->bits == 8 ? 4 : own % 2 == 0 ? 2 : 1;
+            s->x_bytes = gain == NULL ? 0 : (int)k * dtype_bits(gain->dtype) / 8;
+            return k / s->block_k % STREAM_WARPS == 0 && held_bytes(s) <= HELD_BYTES;
+        }
+    }
+    return false;
+}
+
 StreamShape stream_shape(const Func *f, const Op *op, int tokens)
 {
-    const Type *w = type_of(f, op, MATMUL_W);
+    const Type *x = type_of(f, op, MATMUL_X), *w = type_of(f, op, MATMUL_W);
     int64_t k = w->dim[1];
     StreamShape s = {.tokens = tokens, .bits = dtype_bits(w->dtype)};
-    s.codes_in = dtype_is_code(type_of(f, op, MATMUL_X)->dtype);
+    s.codes_in = dtype_is_code(x->dtype);
     s.block_k = BLOCK_BITS / s.bits;
     s.tiles = (w->dim[0] + ROWS - 1) / ROWS;
     s.round = tokens <= 2 ? 4 : tokens <= 4 ? 2 : 1;
-    s.parts = parts_of(s, k);
     shape_groups(&s, op);
-    s.line = (int)line_bytes(&s, k);
+    s.held = holding_pays(&s, &f->value[op->in[MATMUL_X]]) &&
+             hold_x(&s, type_of(f, op, scale_slot(op) + 3), k);
+    if (!s.held) {
+        s.parts = parts_of(s, k);
+        s.line = (int)line_bytes(&s, k);
+        s.x_bytes = (int)x_bytes(&s, k);
+    }
     int fixed = fixed_bytes(&s, k);
-    int room = (fixed > MOST_FIXED ? LARGE_BYTES : SHARED_BYTES) - fixed;
-    shape_ring(&s, k / s.block_k / s.parts, room);
+    shape_ring(&s, k / s.block_k / s.parts, fixed);
     s.shared = fixed + STREAM_WARPS * s.slots * s.chunk * s.block_bytes;
     return s;
 }

@@ -7,12 +7,14 @@
 
 enum { STREAM_WARPS = 8 };
 
-/* Shared memory: [ring: warps x slots x chunk blocks][x: tokens rows of a part of K][sums, twice]
- * [sums of earlier parts][square sums][start sums]. */
+/* Shared memory: [ring: warps x slots x chunk blocks][x: tokens rows of a part of K, or gains]
+ * [sums, twice][sums of earlier parts][square sums][start sums]. */
 typedef struct StreamShape {
     int bits;            /* of a weight */
     bool codes_in;       /* x holds codes of the weights' kind: 8 bits by 8 bits */
-    int line;            /* bytes of a row of a part of x */
+    bool held;           /* a warp has the same columns of every tile, and x in registers */
+    int line;            /* else: bytes of a row of a part of x */
+    int x_bytes;         /* in shared memory: the part of x; gains of the norm if x is held */
     int block_k;         /* columns of a block of 16 rows x 64 bytes */
     int tokens, parts;   /* parts of K that x is read in */
     int chunk, slots;    /* blocks copied at once; such chunks in a warp's ring */

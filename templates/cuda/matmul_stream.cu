@@ -4,27 +4,39 @@
 //#
 //#   One thread block on each multiprocessor takes tiles of 16 rows in turn; chunks of CHUNK blocks
 //#   go round its warps. Lane 4 * g + i copies and later reads 16 bytes of row g and of row g + 8,
-//#   so a ring needs no barrier. Weights are the 16 rows of mma.m16n8k16, tokens its 8 columns; x
-//#   lies in shared memory in the order of k that this makes, PARTS parts of K one after the other.
+//#   so a ring needs no barrier. Weights are the 16 rows of mma.m16n8k16, tokens its 8 columns. x
+//#   is read in PARTS parts of K, one after the other: where a warp has the same columns of every
+//#   tile, as what its lanes multiply, in registers (stream_hold.cu); else in shared memory, in the
+//#   order of k that the tiles make (stream_stage.cu).
 //#   Sums of the warps are added every ROUND tiles, always in the same order. Gate and up, and the
 //#   two rows that RoPE rotates together, are 8 rows apart. The ring is filled before
 //#   dependency_wait: weights are no kernel's result. norm_eps: the square sum of x is taken on the
 //#   way, the gain multiplied in, 1 / rms multiplies the sums.
+//% if x_held
+${launch_stream_pair(WARPS * 32, SHARED)};
+//% else
 ${launch_stream(WARPS * 32, SHARED)};
+//% end
 void ${name}(${params})
 {
     enum { K = ${K}, TILES = ${TILES}, TOKENS = ${TOKENS}, WARPS = ${WARPS} };
     enum { CHUNK = ${CHUNK}, SLOTS = ${SLOTS}, ROUND = ${ROUND}, PARTS = ${PARTS} };
     enum { BLOCK_K = ${floor(512 / BITS)}, BLOCKS = K / BLOCK_K, PART_K = K / PARTS };
-    enum { CHUNKS = BLOCKS / PARTS / CHUNK };                    /* of a tile in a part */
-    enum { LINE = ${LINE}, SUMS = ROUND * WARPS * TOKENS * 16 }; /* bytes of x; floats */
+    enum { CHUNKS = BLOCKS / PARTS / CHUNK }; /* of a tile in a part */
+    //% if x_held
+    enum { OWN = CHUNKS / WARPS, RUN = ${codes_in ? 1 : 16 / BITS} }; /* a warp's; of a block */
+    enum { OCTETS = OWN * CHUNK * RUN };                              /* of a lane, 16 bytes each */
+    //% else
+    enum { LINE = ${LINE} }; /* bytes of a row of x */
+    //% end
+    enum { SUMS = ROUND * WARPS * TOKENS * 16 };
     //% if scaled
     enum { GROUP = ${GROUP}, GROUPS = K / GROUP, IN_BLOCK = ${GROUPS_IN_BLOCK} };
     //% end
     enum { SLOT = CHUNK * ${BLOCK_BYTES} };
     extern __shared__ __align__(16) uint8_t shared[];
     uint8_t *const x_at = shared + WARPS * SLOTS * SLOT;
-    ${sum_type} *const sums = (${sum_type} *)(x_at + TOKENS * LINE);
+    ${sum_type} *const sums = (${sum_type} *)(x_at + ${X_BYTES});
     //% if PARTS > 1
     ${sum_type} *const held = sums + 2 * SUMS; /* of earlier parts: [tiles][TOKENS][16] */
     //% end
@@ -41,18 +53,27 @@ void ${name}(${params})
     const uint32_t exponent = opaque(0x43004300); /* two bf16 from 128 on */
     //% end
     const int tiles = (TILES - (int)blockIdx.x + (int)gridDim.x - 1) / (int)gridDim.x;
+    //% if x_held == false
     const int chunks = tiles * PARTS * CHUNKS;
+    //% end
 
+    //% if x_held
+    int own = 0, nth = 0, of_part = tiles > 0 ? 0 : PARTS; /* chunk that this warp asks for next */
+    //% else
     int next = warp; /* chunk that this warp asks for next: part, tile, place in the tile */
+    //% end
     auto fill = [&](int slot) {
-        if (next < chunks) {
-            //% if PARTS > 1
-            const int turn = next / CHUNKS, part = turn / tiles, nth = turn % tiles;
+        if (${x_held ? "of_part < PARTS" : "next < chunks"}) {
+            //% if x_held
+            const int place = of_part * CHUNKS + own * WARPS + warp;
+            //% elif PARTS > 1
+            const int turn = next / CHUNKS, nth = turn % tiles;
+            const int place = turn / tiles * CHUNKS + next % CHUNKS;
             //% else
-            const int nth = next / CHUNKS, part = 0;
+            const int nth = next / CHUNKS, place = next % CHUNKS;
             //% end
             const int64_t tile = blockIdx.x + (int64_t)nth * gridDim.x;
-            const int first = (part * CHUNKS + next % CHUNKS) * CHUNK;
+            const int first = place * CHUNK;
             const int64_t block = tile * BLOCKS + first;
             uint8_t *to = ring + slot * SLOT;
 #pragma unroll
@@ -74,15 +95,31 @@ void ${name}(${params})
                              w_zero + (tile * GROUPS + at) * 16);
             }
             //% end
+            //% if x_held
+            if (++own == OWN) {
+                own = 0;
+                if (++nth == tiles) {
+                    nth = 0;
+                    of_part++;
+                }
+            }
+            //% else
             next += WARPS;
+            //% end
         }
         commit_copies();
     };
+    //% if x_held && has("norm_gain")
+    enum { GAINS = K / 8 * (int)sizeof(${gain_octet}) };
+    for (int i = threadIdx.x * 16; i < GAINS; i += WARPS * 32 * 16) {
+        copy_async16(x_at + i, (const uint8_t *)norm_gain + i);
+    }
+    //% end
 #pragma unroll
     for (int slot = 0; slot < SLOTS; slot++) {
         fill(slot);
     }
-    //% if has("norm_gain") && PARTS == 1
+    //% if x_held == false && has("norm_gain") && PARTS == 1
     enum { STEPS = (K / 8 + WARPS * 32 - 1) / (WARPS * 32) };
     ${gain_octet} gains[STEPS];
 #pragma unroll
@@ -96,107 +133,67 @@ void ${name}(${params})
     dependents_launch();
     dependency_wait();
 
+    //% if x_held && has("norm_gain")
+    wait_copies_but<SLOTS - 1>(); /* gains came before the first chunk */
+    __syncthreads();
+    //% end
+    //% if x_held
+    uint4 x_regs[OCTETS]; /* of token g, as they are multiplied */
+    auto column = [&](int part, int i) {
+        const int b = i / RUN;
+        const int block = (part * CHUNKS + b / CHUNK * WARPS + warp) * CHUNK + b % CHUNK;
+        return block * BLOCK_K + i4 * (BLOCK_K / 4) + i % RUN * 8;
+    };
+    auto row_of_x = [&] {
+        const int64_t token = g < TOKENS ? g : TOKENS - 1, from = token < rows ? token : rows - 1;
+        return ${row("x", "from")};
+    };
+    //% if has_norm
+    float square = 0;
+    //% end
+    int slot = 0, round = 0;
+    //% else
     //% if has_norm
     float square[TOKENS] = {};
     //% end
     int f = warp, slot = 0, round = 0;
+    //% end
     for (int part = 0; part < PARTS; part++) {
-        //% if codes_in
-        for (int i = threadIdx.x; i < TOKENS * (PART_K / 16); i += WARPS * 32) {
-            const int t = i / (PART_K / 16), at = i % (PART_K / 16) * 16;
-            const int64_t from = t < rows ? t : rows - 1;
-            *(uint4 *)(x_at + t * LINE + at) =
-                load_fresh16(${row("x", "from")} + part * PART_K + at);
-        }
+        //% if x_held
+        ${part("stream_hold", "")};
         //% else
-#pragma unroll
-        for (int i = 0; i < (PART_K / 8 + WARPS * 32 - 1) / (WARPS * 32); i++) {
-            const int v = threadIdx.x + i * WARPS * 32;
-            if (v >= PART_K / 8) {
-                break;
-            }
-            //% if has("norm_gain")
-            float gain[8];
-            //% if PARTS == 1
-            ${gain_floats}(gain, gains[i]);
-            //% else
-            ${gain_floats}(gain, ${load_gain}(norm_gain + part * PART_K + v * 8));
-            //% end
-            //% end
-#pragma unroll
-            for (int t = 0; t < TOKENS; t++) {
-                const int64_t from = t < rows ? t : rows - 1;
-                float xs[8];
-                ${x_floats}(xs, load_fresh${x_bytes}(${row("x", "from")} + part * PART_K + v * 8));
-                //% if has_norm
-#pragma unroll
-                for (int e = 0; e < 8; e++) {
-                    square[t] += xs[e] * xs[e];
-                    //% if has("norm_gain")
-                    xs[e] *= gain[e];
-                    //% end
-                }
-                //% end
-                //% if small
-#pragma unroll
-                for (int e = 0; e < 8; e++) {
-                    xs[e] *= 0x1p64f;
-                }
-                //% end
-                //% if BITS == 16
-                const uint4 pairs = {${pair}(xs[0], xs[1]), ${pair}(xs[2], xs[3]),
-                                     ${pair}(xs[4], xs[5]), ${pair}(xs[6], xs[7])};
-                //% elif BITS == 8
-                const uint4 pairs = {${pair}(xs[0], xs[2]), ${pair}(xs[1], xs[3]),
-                                     ${pair}(xs[4], xs[6]), ${pair}(xs[5], xs[7])};
-                //% else
-                const uint4 pairs = {${pair}(xs[0], xs[4]), ${pair}(xs[1], xs[5]),
-                                     ${pair}(xs[2], xs[6]), ${pair}(xs[3], xs[7])};
-                //% end
-                /* Lane i4 has BLOCK_K / 4 columns of a block, in parts of eight. */
-                enum { RUN = BLOCK_K / 4 };
-                const int k = v * 8, in = k % BLOCK_K;
-                const int at = k - in + in % RUN * 4 + in / RUN * 8;
-                *(uint4 *)(x_at + t * LINE + at * 2) = pairs;
-                //% if fast_groups
-                const uint32_t half = 0xffffu << (lane & 16); /* half a warp has one block */
-                float sum = sum_of_bf16(pairs);
-                for (int step = 8; step > 0; step /= 2) {
-                    sum += __shfl_xor_sync(half, sum, step);
-                }
-                if (lane % 16 == 0) {
-                    start[k / BLOCK_K * TOKENS + t] = ${0 - 128 - ZERO} * sum;
-                }
-                //% end
-            }
-        }
+        ${part("stream_stage", "")};
         //% end
-        //% if has_norm
-#pragma unroll
-        for (int t = 0; t < TOKENS; t++) {
-            const float all = warp_sum(square[t]);
-            if (lane == 0) {
-                squares[t * WARPS + warp] = all;
-            }
-        }
-        //% end
-        __syncthreads();
-
-        const uint8_t *const x_row = x_at + (g < TOKENS ? g : TOKENS - 1) * LINE + i4 * 16;
         for (int nth_tile = 0; nth_tile < tiles; nth_tile++) {
-            const int turn = part * tiles + nth_tile;
             ${sum_type} sum[2][4] = {};
-            for (; f < (turn + 1) * CHUNKS; f += WARPS) {
+            //% if x_held
+#pragma unroll
+            //% else
+            const int turn = part * tiles + nth_tile;
+            //% end
+            for (${x_held ? "int i = 0; i < OWN; i++" : "; f < (turn + 1) * CHUNKS; f += WARPS"}) {
                 wait_copies_but<SLOTS - 1>();
                 //% if scaled
                 __syncwarp(); /* scales are copied by other lanes */
                 //% end
                 const uint8_t *const from = ring + slot * SLOT;
+                //% if x_held == false
                 const int first = (f - turn * CHUNKS) * CHUNK;
+                //% elif fast_groups
+                const int first = (i * WARPS + warp) * CHUNK;
+                //% end
 #pragma unroll
                 for (int b = 0; b < CHUNK; b++) {
                     ${part(block, "")};
                 }
+                //% if x_held && x_bytes == "16" && PARTS > 1
+                if (nth_tile == tiles - 1 && part + 1 < PARTS) {
+#pragma unroll
+                    for (int j = i * CHUNK * RUN; j < (i + 1) * CHUNK * RUN; j++) {
+                        x_regs[j] = load_fresh16(row_of_x() + column(part + 1, j));
+                    }
+                }
+                //% end
                 __syncwarp();
                 fill(slot);
                 slot = slot + 1 == SLOTS ? 0 : slot + 1;

@@ -3,7 +3,9 @@
 //# points, are multiplied into the weights, a lane's columns being of one group.
 const uint4 low = *(const uint4 *)(from + b * 1024 + lane * 16);
 const uint4 high = *(const uint4 *)(from + b * 1024 + 512 + lane * 16);
+//% if x_held == false
 const uint8_t *const xs = x_row + (first + b) * BLOCK_K * 2;
+//% end
 //% if fast_groups
 const float *s = start + (first + b) * TOKENS;
 const float s0 = s[i4 * 2 < TOKENS ? i4 * 2 : TOKENS - 1];
@@ -25,7 +27,11 @@ const uint32_t zero_low = 0x43004300 + ${ZERO} * 0x10001, zero_high = zero_low;
 //% end
 #pragma unroll
 for (int q = 0; q < 16 / ${BITS}; q++) {
+    //% if x_held
+    const uint4 x8 = x_regs[(i * CHUNK + b) * RUN + q];
+    //% else
     const uint4 x8 = *(const uint4 *)(xs + q * 64);
+    //% end
     //% if BITS == 16
     const uint4 a = low, c = high;
     //% elif BITS == 8
