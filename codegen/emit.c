@@ -242,6 +242,7 @@ static bool expand_prelude(Emit *e, const Names *names, Buf *out)
     tmpl_set_int(&env, "LANES", isa->lanes);
     tmpl_set_int(&env, "STAGES", stages_of(isa->lanes));
     tmpl_set_int(&env, "VECTORS", EMIT_PANEL(isa));
+    tmpl_set_int(&env, "AHEAD", e->plan->target->caches.ahead);
     tmpl_set_bool(&env, "avx512", isa->avx512);
     tmpl_set_bool(&env, "avx2", isa->avx2);
     tmpl_set_bool(&env, "neon", isa->neon);

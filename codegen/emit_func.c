@@ -2,6 +2,7 @@
  * in order, and the step that runs the schedule. */
 #include "codegen/emit_parts.h"
 
+#include "codegen/emit_setup.h"
 #include "codegen/step.h"
 
 #include <ctype.h>
@@ -12,6 +13,66 @@ static KernelText kernel_text(Emit *e, const PlanPhase *phase, const PlanFunc *p
     return (KernelText){.emit = e, .phase = phase, .pf = pf, .kernel = k};
 }
 
+/* ---- weights asked for at a barrier ------------------------------------------------------ */
+
+static const WeightBlock *find_block(const Plan *p, int step, int slot)
+{
+    for (size_t i = 0; i < p->weights->blocks.n; i++) {
+        const WeightBlock *b = &p->weights->blocks.data[i];
+        if (b->step == step && b->slot == slot) {
+            return b;
+        }
+    }
+    BUG("no weights for step %d", step);
+}
+
+/* Where a matmul of decode finds its weights, and how threads share them out. */
+typedef struct Share {
+    Str weights; /* "w + AT_LAYER_O_CODE"; NULL: not such a matmul */
+    bool layered;
+    int64_t units, unit_bytes;
+} Share;
+
+/* Of q, k and v a thread begins with its heads of q. */
+static Share weights_share(const KernelText *k)
+{
+    const KernelConfig *cfg = &k->kernel->config;
+    bool decode = k->phase->module->phase == PHASE_DECODE;
+    if (!decode || cfg->dot == NULL || strcmp(cfg->dot, "any") == 0) {
+        return (Share){0};
+    }
+    const KernelParam *w = emit_find_param(k, emit_intern(k, "w"));
+    const char *place = strstr(w->arg, ")("); /* "(const int8_t *)(w + AT_LAYER_O_CODE)" */
+    if (place == NULL) {
+        return (Share){0};
+    }
+    place += 2;
+    int64_t row_bytes = w->ir->dim[1] * dtype_bits(w->stored) / 8;
+    bool heads = k->op->kind == OP_MATMUL_QKV;
+    return (Share){.weights =
+                       str_internf(k->emit->ctx->strings, "%.*s", (int)strlen(place) - 1, place),
+                   .layered = *place == 'w',
+                   .units = heads ? k->op->a.heads : cfg->units,
+                   .unit_bytes = row_bytes * (heads ? k->op->a.head_dim : cfg->tiles * k->lanes)};
+}
+
+static const char barrier[] = "    sinter_barrier(run->barrier, thread);\n";
+
+/* The barrier at `at` becomes one that asks for weights. `beyond`: bytes from these to those meant,
+ * the next layer's. */
+static void put_fetch(Ctx *ctx, const Share *s, int64_t beyond, Buf *calls, size_t at)
+{
+    Buf with = buf_create(ctx->arena);
+    buf_add(&with, calls->data, at);
+    buf_printf(&with, "    barrier_before(run, %s", s->weights);
+    if (beyond > 0) {
+        buf_printf(&with, " + %lld", (long long)beyond);
+    }
+    buf_printf(&with, ", %lld, %lld, thread);\n", (long long)s->units, (long long)s->unit_bytes);
+    buf_puts(&with, calls->data + at + strlen(barrier));
+    *calls = with;
+}
+
 /* ---- functions ------------------------------------------------------------------------------- */
 
 /* A function's body while its kernels are made. */
@@ -19,6 +80,9 @@ typedef struct FuncText {
     Buf calls;
     bool *used; /* [buffers] a kernel is passed this buffer */
     bool uses_layer, uses_kv;
+    size_t
+        barrier; /* where in `calls` the last barrier begins; 0: none, or weights are asked for */
+    Share first; /* of the first matmul */
 } FuncText;
 
 /* A buffer's name as a whole word in an argument. */
@@ -69,7 +133,8 @@ static void put_call(const KernelText *k, FuncText *f)
     }
     buf_putc(&f->calls, '\n');
     if (k->kernel->barrier_after && !gpu) {
-        buf_puts(&f->calls, "    sinter_barrier(run->barrier, thread);\n");
+        f->barrier = f->calls.len;
+        buf_puts(&f->calls, barrier);
     }
     if (k->kernel->barrier_unless > 0 && !gpu) {
         buf_printf(&f->calls,
@@ -80,13 +145,47 @@ static void put_call(const KernelText *k, FuncText *f)
     buf_printf(&f->calls, "    lap(run, thread, %d%s);\n", k->kernel->info, gpu ? "" : ", &clock");
 }
 
+/* Weights of this matmul are asked for at the last barrier in front of it. */
+static void note_weights(const KernelText *k, FuncText *f)
+{
+    const Target *target = k->emit->plan->target;
+    Share share = target->gpu || target->caches.ahead == 0 ? (Share){0} : weights_share(k);
+    if (share.weights == NULL) {
+        return;
+    }
+    if (f->first.weights == NULL) {
+        f->first = share;
+    }
+    if (f->barrier > 0) {
+        put_fetch(k->emit->ctx, &share, 0, &f->calls, f->barrier);
+        f->barrier = 0;
+    }
+}
+
+/* At the end of a layer: those that the next one begins with. Behind the last layer other weights
+ * are asked for in vain. */
+static void note_next_layer(const Emit *e, const PlanPhase *phase, const Func *func, FuncText *f)
+{
+    const Module *m = phase->module;
+    for (size_t s = 0; s < m->steps.n; s++) {
+        const Step *step = &m->steps.data[s];
+        bool own = step->n_funcs == 1 && step->repeat > 1 && m->funcs.data[step->func[0]] == func;
+        if (own && f->barrier > 0 && f->first.layered) {
+            put_fetch(e->ctx, &f->first, (int64_t)find_block(e->plan, (int)s, 0)->stride, &f->calls,
+                      f->barrier);
+        }
+    }
+}
+
 static EmitLine buffer_line(const Emit *e, const PlanBuffer *x)
 {
     StrTable *s = e->ctx->strings;
     const char *type = emit_ctype(x->stored), *name = emit_variable(e->ctx, x->name);
     long long rows = (long long)x->rows, stride = (long long)x->stride;
     if (x->own) {
-        return (EmitLine){str_internf(s, "    %s %s[%lld];", type, name, rows * stride),
+        /* gcc 12 does not see that there is a row, and warns of codes that are only copied. */
+        const char *zeros = x->stored == DT_I8 ? " = {0}" : "";
+        return (EmitLine){str_internf(s, "    %s %s[%lld]%s;", type, name, rows * stride, zeros),
                           str_internf(s, "(%lld, %lld), each thread's own", rows, stride)};
     }
     return (EmitLine){str_internf(s, "    %s *%s = (%s *)(run->scratch + %lld);", type, name, type,
@@ -139,10 +238,12 @@ static bool emit_func(Emit *e, const PlanPhase *phase, const PlanFunc *pf, Buf *
             return false;
         }
         note_buffers(&k, &f);
+        note_weights(&k, &f);
         put_call(&k, &f);
         f.uses_layer = f.uses_layer || k.uses_layer;
         f.uses_kv = f.uses_kv || k.uses_kv;
     }
+    note_next_layer(e, phase, pf->func, &f);
     args->layer = f.uses_layer;
     args->kv = f.uses_kv;
     Str item[5];
@@ -172,17 +273,6 @@ static bool emit_func(Emit *e, const PlanPhase *phase, const PlanFunc *pf, Buf *
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
-
-static const WeightBlock *find_block(const Plan *p, int step, int slot)
-{
-    for (size_t i = 0; i < p->weights->blocks.n; i++) {
-        const WeightBlock *b = &p->weights->blocks.data[i];
-        if (b->step == step && b->slot == slot) {
-            return b;
-        }
-    }
-    BUG("no weights for step %d", step);
-}
 
 static const KvBlock *find_kv(const Plan *p, int step, int slot)
 {

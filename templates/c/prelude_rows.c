@@ -147,6 +147,17 @@ static inline void fetch(const void *p, size_t bytes)
 }
 
 //% end
+//% if used("barrier_before")
+/* Waits for the other threads. Before, a thread asks for what it reads first of the next matmul's
+ * weights, which are shared out in units: they are on their way while it waits. */
+static void barrier_before(const SinterRun *run, const uint8_t *w, int64_t units,
+                           int64_t unit_bytes, int thread)
+{
+    fetch(w + slice_of(units, thread, run->threads).begin * unit_bytes, ${AHEAD});
+    sinter_barrier(run->barrier, thread);
+}
+
+//% end
 //% if used("HIDDEN")
 /* The score of a position that takes no part, and a maximum of none. */
 #define HIDDEN -0x1p126f

@@ -550,38 +550,63 @@ static void test_exact_integers(void **state)
     }
 }
 
+static const char *emitted(Ctx *ctx, const Target *target)
+{
+    Shape s = base_shape();
+    s.fused = true;
+    Module *m = program_module(ctx, target, module_text(ctx, &s, target->block));
+    Buf source = buf_create(ctx->arena), header = buf_create(ctx->arena);
+    EmitOptions options = {.bos_id = -1, .eos_id = -1};
+    Plan *plan = plan_build(ctx, target, &m, 1);
+    assert_true(emit_c(plan, &options, ".", &source, &header));
+    return source.data;
+}
+
 /* The same plan, emitted twice, is the same bytes. */
 static void test_deterministic(void **state)
 {
     (void)state;
-    const char *text[2];
-    Ctx *ctx[2];
-    for (int i = 0; i < 2; i++) {
-        Shape s = base_shape();
-        s.fused = true;
-        ctx[i] = ctx_create();
-        const Target *target = target_c(ctx[i], "portable");
-        Module *m = program_module(ctx[i], target, module_text(ctx[i], &s, target->block));
-        Buf source = buf_create(ctx[i]->arena), header = buf_create(ctx[i]->arena);
-        EmitOptions options = {.bos_id = -1, .eos_id = -1};
-        Plan *plan = plan_build(ctx[i], target, &m, 1);
-        assert_true(emit_c(plan, &options, ".", &source, &header));
-        text[i] = source.data;
+    Ctx *a = ctx_create(), *b = ctx_create();
+    assert_string_equal(emitted(a, target_c(a, "portable")), emitted(b, target_c(b, "portable")));
+    ctx_destroy(a);
+    ctx_destroy(b);
+}
+
+/* Decode asks for a matmul's weights at the barrier in front of it, for the next layer's at the end
+ * of a layer; not on a device that asks for none. */
+static void test_weights_at_barriers(void **state)
+{
+    (void)state;
+    Ctx *ctx = ctx_create();
+    Target target = *target_c(ctx, "portable");
+    const char *text = emitted(ctx, &target);
+    int n = 0;
+    for (const char *s = text; (s = strstr(s, "    barrier_before(run, w + AT_LAYER_")) != NULL;
+         n++) {
+        s = strchr(s, ';');
     }
-    assert_string_equal(text[0], text[1]);
-    ctx_destroy(ctx[0]);
-    ctx_destroy(ctx[1]);
+    assert_int_equal(n, 4);
+    assert_non_null(strstr(text, "barrier_before(run, w + AT_LAYER_DOWN"));
+    target.caches.ahead = 0;
+    assert_null(strstr(emitted(ctx, &target), "barrier_before("));
+    ctx_destroy(ctx);
 }
 
 int main(void)
 {
     seed = unit_seed();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dtypes),        cmocka_unit_test(test_caches),
-        cmocka_unit_test(test_batches),       cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_prefill),       cmocka_unit_test(test_quantised),
-        cmocka_unit_test(test_untiled),       cmocka_unit_test(test_exact_integers),
-        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_long_contexts),
+        cmocka_unit_test(test_dtypes),
+        cmocka_unit_test(test_caches),
+        cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_prefill),
+        cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_untiled),
+        cmocka_unit_test(test_exact_integers),
+        cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_long_contexts),
+        cmocka_unit_test(test_weights_at_barriers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
