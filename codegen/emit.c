@@ -247,6 +247,7 @@ static bool expand_prelude(Emit *e, const Names *names, Buf *out)
     tmpl_set_bool(&env, "avx2", isa->avx2);
     tmpl_set_bool(&env, "neon", isa->neon);
     tmpl_set_bool(&env, "vnni", isa->vnni);
+    tmpl_set_bool(&env, "dotprod", isa->dotprod);
     for (const char *const *name = e->plan->target->preludes; *name != NULL; name++) {
         const Tmpl *t = emit_template(e, *name);
         if (t == NULL || !tmpl_expand(t, &env, out)) {
@@ -344,7 +345,8 @@ static void put_includes(const Emit *e, const Names *names, Buf *b)
     buf_puts(b, isa->avx512 || isa->avx2 ? "#include <immintrin.h>\n" : "");
     buf_puts(b, isa->neon ? "#include <arm_neon.h>\n" : "");
     buf_puts(b, needs_math ? "#include <math.h>\n" : "");
-    buf_puts(b, "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n\n");
+    buf_puts(b, "#include <stddef.h>\n#include <stdint.h>\n#include <string.h>\n");
+    buf_puts(b, isa->dotprod ? "#include <sys/auxv.h>\n\n" : "\n");
     buf_puts(b, "#include \"model.h\"\n\n");
 }
 

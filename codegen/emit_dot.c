@@ -66,14 +66,6 @@ static bool dot_k_more(const Call *c)
                             : call_text(c, "k < K");
 }
 
-/* bytes(part, half): codes of x in this half of an octet: 4, in the tail what is left. */
-static bool dot_bytes(const Call *c)
-{
-    int64_t left = tail_of(c->k) - 4 * c->arg[1].i;
-    int64_t n = c->arg[0].i == 0 || left > 4 ? 4 : left < 0 ? 0 : left;
-    return call_text(c, "%lld", (long long)n);
-}
-
 /* A letter for each of the accumulators that take turns. */
 static const char *turn(const Call *c, int64_t u)
 {
@@ -127,13 +119,34 @@ static bool dot_total(const Call *c)
     return call_text(c, "%s", total(c, c->arg[0].i, c->arg[1].i, c->arg[2].i));
 }
 
-/* What unsigned codes have too much: 128 or the zero point; 0: zero points of each row. */
+/* Weights of 8 bits are taken plus 128, because the instruction takes unsigned ones. */
+static bool flips(const KernelText *k)
+{
+    return dot_family(k->kernel->config.dot)->bits == 8 && k->emit->plan->target->isa->vnni;
+}
+
+/* The sums of x in each group are wanted: for what codes have too much, or zero points. */
+static bool wants_sums(const KernelText *k)
+{
+    return dot_family(k->kernel->config.dot)->planes > 0 &&
+           (dot_family(k->kernel->config.dot)->bits == 4 || flips(k));
+}
+
+/* What codes have too much: 128 or the zero point; 0: nothing, or zero points of each row. */
 static int64_t excess_of(const KernelText *k)
 {
     if (emit_find_param(k, "w_zero") != NULL) {
         return 0;
     }
-    return dot_family(k->kernel->config.dot)->bits == 8 ? 128 : k->op->a.zero;
+    return dot_family(k->kernel->config.dot)->bits == 4 ? k->op->a.zero : flips(k) ? 128 : 0;
+}
+
+/* The function of four products: codes of 4 bits are positive however they are taken. */
+static const char *vec_dot(const KernelText *k)
+{
+    const Isa *isa = k->emit->plan->target->isa;
+    bool nibbles = dot_family(k->kernel->config.dot)->bits == 4 && (isa->avx2 || isa->avx512);
+    return isa->vnni ? "vec_dot_u8s8" : nibbles ? "vec_dot_u4s8" : "vec_dot_s8s8";
 }
 
 /* start(t, p, u): what the sum of a group begins with. */
@@ -268,6 +281,8 @@ static Str dot_params(const KernelText *k, Str name, bool any)
         item[n++] = "const uint16_t *x";
     } else {
         item[n++] = "const int8_t *x";
+    }
+    if (wants_sums(k)) {
         item[n++] = "const int32_t *x_sum";
     }
     if (family->planes == 2) {
@@ -308,10 +323,13 @@ static void set_dot_env(const KernelText *k, TmplEnv *env, Str name, int64_t tai
     tmpl_set_int(env, "LANES", k->lanes);
     const DotFamily *family = dot_family(cfg->dot);
     tmpl_set_int(env, "BITS", family->bits);
+    tmpl_set_bool(env, "flips", flips(k));
+    tmpl_set_string(env, "vec_dot", vec_dot(k));
     tmpl_set_int(env, "PLANES", family->planes);
     tmpl_set_int(env, "COLUMNS", family->bits > 0 ? 32 / family->bits : 2);
     tmpl_set_string(env, "rows_of_x", family->planes == 2 ? "2 rows" : "a row");
     bool start = excess_of(k) != 0;
+    tmpl_set_bool(env, "sums", wants_sums(k));
     tmpl_set_string(env, "sums_of_x",
                     start ? "what the sums of each group start with" : "their sums in each group");
     tmpl_set_int(env, "tail", tail);
@@ -389,7 +407,9 @@ Str emit_packed_rows(const KernelText *k)
     Buf b = buf_create(k->emit->ctx->arena);
     buf_printf(&b, "int8_t x_codes[%lld] __attribute__((aligned(64)));\n",
                rows * width * family->planes);
-    buf_printf(&b, "int32_t x_sum[%lld];\n", rows * groups_of(k) * sums_per_group(family));
+    if (wants_sums(k)) {
+        buf_printf(&b, "int32_t x_sum[%lld];\n", rows * groups_of(k) * sums_per_group(family));
+    }
     if (family->planes == 2) {
         buf_printf(&b, "float x_unit[%lld];\n", rows);
     }
@@ -404,7 +424,7 @@ static Str pack_params(const KernelText *k, Str name)
     Str item[8];
     size_t n = 0;
     item[n++] = str_intern(s, family->planes == 0 ? "uint16_t *x_pairs" : "int8_t *x_codes");
-    if (family->planes > 0) {
+    if (wants_sums(k)) {
         item[n++] = str_intern(s, "int32_t *x_sum");
     }
     if (family->planes == 2) {
@@ -429,7 +449,7 @@ static Str pack_name(const KernelText *k)
     if (family->bits == 4 && excess_of(k) != 0) {
         buf_printf(&b, "_zero%lld", (long long)excess_of(k));
     }
-    if (family->planes > 0 && groups > 1) {
+    if (wants_sums(k) && groups > 1) {
         buf_printf(&b, "_by_%lld", columns / groups);
     }
     return str_intern(k->emit->ctx->strings, b.data);
@@ -449,6 +469,7 @@ static bool make_pack(KernelText *k, Str name)
     tmpl_set_int(&env, "WIDTH", packed_width(k));
     tmpl_set_int(&env, "GROUPS", groups_of(k));
     tmpl_set_int(&env, "BITS", family->bits);
+    tmpl_set_bool(&env, "sums", wants_sums(k));
     tmpl_set_int(&env, "FACTOR", excess_of(k) == 0 ? 1 : -excess_of(k));
     const Tmpl *t = emit_template(e, family->pack);
     Buf b = buf_create(e->ctx->arena);
@@ -469,9 +490,10 @@ static bool dot_pack(const Call *c)
         return false;
     }
     const DotFamily *family = dot_family(k->kernel->config.dot);
-    const char *to = family->planes == 0   ? "x_pairs"
-                     : family->planes == 1 ? "x_codes, x_sum"
-                                           : "x_codes, x_sum, x_unit";
+    const char *to = family->planes == 0 ? "x_pairs"
+                                         : arena_printf(c->ctx->arena, "x_codes%s%s",
+                                                        wants_sums(k) ? ", x_sum" : "",
+                                                        family->planes == 2 ? ", x_unit" : "");
     const char *first = call_string(c, 0), *rows = call_string(c, 1);
     long long stride = (long long)emit_find_param(k, "x")->stride;
     const char *from =
@@ -502,7 +524,7 @@ static void put_dot_call(const Call *c, Buf *b, Str name, const char *acc, const
         const char *rows = family->planes == 0 ? "x_pairs" : "x_codes";
         item[n++] = first ? rows : str_internf(s, "%s + (%s - b0) * %lld", rows, t0, width);
     }
-    if (family->planes > 0) {
+    if (wants_sums(k)) {
         long long sums = (long long)groups_of(k) * sums_per_group(family);
         item[n++] = first ? "x_sum" : str_internf(s, "x_sum + (%s - b0) * %lld", t0, sums);
     }
@@ -561,7 +583,6 @@ static const TemplateFunction functions[] = {
     {"factors", 2, dot_factors},
     {"id", 2, dot_id},
     {"k_more", 2, dot_k_more},
-    {"bytes", 2, dot_bytes},
     {"s", 4, dot_s},
     {"v", 3, dot_v},
     {"x", 4, dot_x},

@@ -147,6 +147,8 @@ static void put_cpu_ok(const Emit *e, Buf *b)
     } else if (isa->avx2) {
         buf_puts(
             b, "    return __builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\");\n");
+    } else if (isa->dotprod) {
+        buf_puts(b, "    return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;\n");
     } else {
         buf_puts(b, "    return 1;\n");
     }

@@ -80,11 +80,15 @@ static const KernelDef kernel_defs[] = {
 
 /* ---- matmul: the register block -------------------------------------------------------------- */
 
-/* Dot products need x packed: where the target has them, and x has no more bits than they keep. */
+/* Dot products need x packed: where the target has them, or few rows would share the widening of
+ * weights, and x has no more bits than they keep. */
 static const char *family_name(const Choice *c)
 {
+    enum { FEW_ROWS = 2 };
     DType w = type_in(c, MATMUL_W)->dtype, x = type_in(c, MATMUL_X)->dtype;
-    bool dots = c->target->isa->vnni;
+    const Isa *isa = c->target->isa;
+    bool vectors = isa->avx512 || isa->avx2 || isa->neon;
+    bool dots = isa->vnni || isa->dotprod || (vectors && c->module->tokens <= FEW_ROWS);
     if (!tiled_weights(c)) {
         return "any";
     }
@@ -94,7 +98,7 @@ static const char *family_name(const Choice *c)
     if (w == DT_U4) {
         return x == DT_I8 ? "u4i8" : dots && x != DT_F32 ? "u4planes" : "u4";
     }
-    return w == DT_BF16 && x == DT_BF16 && dots ? "pairs" : dtype_name(w);
+    return w == DT_BF16 && x == DT_BF16 && isa->vnni ? "pairs" : dtype_name(w);
 }
 
 static int64_t ceil_div(int64_t a, int64_t b)

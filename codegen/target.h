@@ -12,12 +12,13 @@
 
 /* One instruction set of the C target. */
 typedef struct Isa {
-    const char *name;  /* --cpu NAME: "avx512", "avx512-base", "avx2", "neon", "portable" */
+    const char *name;  /* --cpu NAME: "avx512", "avx512-base", "avx2", "neon-dot", ... */
     const char *words; /* for people, and for SinterModel.cpu_needs: "AVX-512F BW VL VNNI BF16" */
     const char *flags; /* for the C compiler: "-mavx512f -mavx512bw ..." */
     int lanes;         /* floats in a vector: R, the rows of a weight tile */
     int registers;     /* vector registers: how large a register block may be */
-    bool vnni;         /* int8 dot products into int32 lanes (vpdpbusd) */
+    bool vnni;         /* dot products: unsigned by signed int8 (vpdpbusd), bf16 (vdpbf16ps) */
+    bool dotprod;      /* dot products of signed int8 (sdot) */
     bool avx512, avx2, neon;
 } Isa;
 

@@ -10,6 +10,9 @@
 #include "codegen/target.h"
 
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 static const Isa isas[] = {
     {.name = "avx512",
@@ -32,6 +35,13 @@ static const Isa isas[] = {
      .lanes = 8,
      .registers = 16,
      .avx2 = true},
+    {.name = "neon-dot",
+     .words = "AArch64 NEON, dot products",
+     .flags = "-march=armv8.2-a+dotprod",
+     .lanes = 4,
+     .registers = 32,
+     .dotprod = true,
+     .neon = true},
     {.name = "neon",
      .words = "AArch64 NEON",
      .flags = "",
@@ -71,9 +81,9 @@ const Isa *isa_native(void)
     return isa_find(avx2 ? "avx2" : "portable");
 }
 #elif defined(__aarch64__)
-const Isa *isa_native(void)
+const Isa *isa_native(void) /* NEON is part of the base architecture */
 {
-    return isa_find("neon"); /* part of the base architecture */
+    return isa_find((getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0 ? "neon-dot" : "neon");
 }
 #else
 const Isa *isa_native(void)

@@ -1,12 +1,18 @@
 //# dot_codes.c - register block for int8 or 4-bit weights and rows of x packed as int8 codes; the
 //# sums of a group are exact in int32. BITS = 8: tiles of LANES rows x 4 columns; 4: LANES rows x 8
 //# columns, the low nibbles of a 32-bit lane are columns 0..3, the high ones columns 4..7.
-//#   The multiplier takes unsigned weights. What they have too much times the sum of x is known
-//# beforehand: the sums start with it, negative. Zero points of each row take it away at the end.
+//#   vpdpbusd takes unsigned weights, nibbles are unsigned anyway. What they have too much times the
+//# sum of x is known beforehand: the sums start with it, negative. Zero points of each row take it
+//# away at the end.
 //#   PLANES = 2: x is 15 bits wide, 128 * plane 0 + plane 1 (pack_codes.c says why). U accumulators
 //# take turns, see dot_pairs.c. AHEAD: weights so many bytes further on are asked for.
+//% if sums
 /* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j); x, x_sum:
  * ${rows_of_x} of codes for each t, and their sums in each group. */
+//% else
+/* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j); x: ${rows_of_x} of
+ * codes for each t. */
+//% end
 static void ${name}(${params})
 {
     //% if grouped
@@ -20,7 +26,7 @@ static void ${name}(${params})
     //% for j in 0..NT
     const uint8_t *w${j} = (const uint8_t *)w + (tile + ${j}) * groups * steps * 4 * LANES;
     //% end
-    //% if BITS == 8
+    //% if flips
     const VecI flip = veci_splat((int32_t)0x80808080); /* signed to unsigned: plus 128 */
     //% end
     //% for t in 0..MT
@@ -44,8 +50,10 @@ static void ${name}(${params})
             //% if AHEAD > 0
             __builtin_prefetch(w${j} + ${step(u)} * 4 * LANES + ${AHEAD});
             //% end
-            //% if BITS == 8
+            //% if flips
             const VecI ${v(j, 0, u)} = veci_load(w${j} + ${step(u)} * 4 * LANES) ^ flip;
+            //% elif BITS == 8
+            const VecI ${v(j, 0, u)} = veci_load(w${j} + ${step(u)} * 4 * LANES);
             //% else
             const VecI q${v(j, 0, u)} = veci_load(w${j} + ${step(u)} * 4 * LANES);
             const VecI ${v(j, 0, u)} = q${v(j, 0, u)} & 0x0f0f0f0f;
@@ -57,7 +65,7 @@ static void ${name}(${params})
             //% for p in 0..PLANES
             const VecI ${x(t, h, p, u)} = veci_splat(word_at(${packed_at(t, p, u, h)}));
             //% for j in 0..NT
-            ${s(t, j, p, u)} = vec_dot_u8s8(${s(t, j, p, u)}, ${v(j, h, u)}, ${x(t, h, p, u)});
+            ${s(t, j, p, u)} = ${vec_dot}(${s(t, j, p, u)}, ${v(j, h, u)}, ${x(t, h, p, u)});
             //% end
             //% end
             //% end

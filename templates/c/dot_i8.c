@@ -1,6 +1,5 @@
 //# dot_i8.c - register block for int8 weights in tiles of LANES rows x 4 columns: one 32-bit lane
-//# holds four columns of a row. codes_in: x holds int8 codes too and sums are exact int32;
-//# otherwise x is f32. grouped: every `group` columns have a scale of their own.
+//# holds four columns of a row. x is f32. grouped: every `group` columns have a scale of their own.
 /* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j). */
 static void ${name}(${params})
 {
@@ -21,33 +20,14 @@ static void ${name}(${params})
     for (int64_t g = 0; g < groups; g++) {
         //% for t in 0..MT
         //% for j in 0..NT
-        ${codes_in ? "VecI" : "VecF"} sum${id(t, j)} = {0};
-        //% end
-        //% end
-        //% if codes_in
-        /* Codes of x are taken plus 128, to be unsigned: 128 times the weights' sum is too much. */
-        const VecI offset = veci_splat((int32_t)0x80808080);
-        //% for j in 0..NT
-        VecI excess${j} = {0};
+        VecF sum${id(t, j)} = {0};
         //% end
         //% end
         //% for part in 0..(tail > 0 ? 2 : 1)
         for (int64_t k = ${part == 0 ? "g * group" : k_tail}; ${k_more(part, 3)}; k += 4) {
             //% for j in 0..NT
             const VecI q${j} = veci_load(w${j} + k * LANES);
-            //% if codes_in
-            excess${j} = vec_dot_u8s8(excess${j}, offset, q${j});
             //% end
-            //% end
-            //% if codes_in
-            //% for t in 0..MT
-            const int32_t word${t} = word_of(x + ${t} * stride + k, ${part == 0 ? 4 : tail});
-            const VecI x${t} = veci_splat(word${t}) ^ offset;
-            //% for j in 0..NT
-            sum${id(t, j)} = vec_dot_u8s8(sum${id(t, j)}, x${t}, q${j});
-            //% end
-            //% end
-            //% else
             //% for c in 0..(part == 0 ? 4 : tail)
             //% for j in 0..NT
             const VecF v${id(j, c)} = vec_of_int(q${j} << ${24 - 8 * c} >> 24);
@@ -59,7 +39,6 @@ static void ${name}(${params})
             //% end
             //% end
             //% end
-            //% end
         }
         //% end
         //% for j in 0..NT
@@ -67,12 +46,7 @@ static void ${name}(${params})
         const VecF scale${j} = ${scales("w_scale", "tile + " + string(j))};
         //% end
         //% for t in 0..MT
-        //% if codes_in
-        const VecF f${id(t, j)} = vec_of_int(sum${id(t, j)} - excess${j});
-        //% else
-        const VecF f${id(t, j)} = sum${id(t, j)};
-        //% end
-        acc${id(t, j)} += f${id(t, j) + factors(t, j)};
+        acc${id(t, j)} += sum${id(t, j) + factors(t, j)};
         //% end
         //% end
     }

@@ -1,7 +1,6 @@
 //# dot_u4.c - register block for 4-bit weights in tiles of LANES rows x 8 columns: the low nibbles
-//# of a 32-bit lane are columns 0..3 of a row, the high ones columns 4..7. codes_in: x holds int8
-//# codes and the sums of a group are exact int32; otherwise x is f32. grouped: every `group`
-//# columns have a scale of their own, and a zero point when w_zeros.
+//# of a 32-bit lane are columns 0..3 of a row, the high ones columns 4..7. x is f32. grouped: every
+//# `group` columns have a scale of their own, and a zero point when w_zeros.
 /* acc[t][j] = sum over k of x[t][k] * w[tile + j][k] for ${MT} x ${NT} (t, j). */
 static void ${name}(${params})
 {
@@ -19,9 +18,6 @@ static void ${name}(${params})
     VecF acc${id(t, j)} = {0};
     //% end
     //% end
-    //% if codes_in
-    const VecI ones = veci_splat(0x01010101);
-    //% end
     for (int64_t g = 0; g < groups; g++) {
         //% for j in 0..NT
         //% if w_zeros
@@ -31,12 +27,8 @@ static void ${name}(${params})
         //% end
         //% end
         //% for t in 0..MT
-        //% if codes_in
-        /* The sum of the codes of x, for the zero point. */
-        VecI ones_sum${t} = {0};
-        //% end
         //% for j in 0..NT
-        ${codes_in ? "VecI" : "VecF"} sum${id(t, j)} = {0};
+        VecF sum${id(t, j)} = {0};
         //% end
         //% end
         //% for part in 0..(tail > 0 ? 2 : 1)
@@ -44,22 +36,6 @@ static void ${name}(${params})
             //% for j in 0..NT
             const VecI q${j} = veci_load(w${j} + k / 2 * LANES);
             //% end
-            //% if codes_in
-            //% for h in 0..2
-            //% for j in 0..NT
-            const VecI q${id(j, h)} = q${j} >> ${4 * h} & 0x0f0f0f0f;
-            //% end
-            //% for t in 0..MT
-            const int32_t word${id(t, h)} =
-                word_of(x + ${t} * stride + k + ${4 * h}, ${bytes(part, h)});
-            const VecI x${id(t, h)} = veci_splat(word${id(t, h)});
-            ones_sum${t} = vec_dot_u8s8(ones_sum${t}, ones, x${id(t, h)});
-            //% for j in 0..NT
-            sum${id(t, j)} = vec_dot_u8s8(sum${id(t, j)}, q${id(j, h)}, x${id(t, h)});
-            //% end
-            //% end
-            //% end
-            //% else
             //% for c in 0..(part == 0 ? 8 : tail)
             //% for j in 0..NT
             const VecF v${id(j, c)} =
@@ -72,7 +48,6 @@ static void ${name}(${params})
             //% end
             //% end
             //% end
-            //% end
         }
         //% end
         //% for j in 0..NT
@@ -80,12 +55,7 @@ static void ${name}(${params})
         const VecF scale${j} = ${scales("w_scale", "tile + " + string(j))};
         //% end
         //% for t in 0..MT
-        //% if codes_in
-        const VecF f${id(t, j)} = vec_of_int(sum${id(t, j)} - zero${j} * ones_sum${t});
-        //% else
-        const VecF f${id(t, j)} = sum${id(t, j)};
-        //% end
-        acc${id(t, j)} += f${id(t, j) + factors(t, j)};
+        acc${id(t, j)} += sum${id(t, j) + factors(t, j)};
         //% end
         //% end
     }

@@ -42,20 +42,49 @@ static inline VecF vec_dot_bf16(VecF sum, VecI a, VecI b)
 /* sum + the products of 4 unsigned codes of a with 4 signed codes of b, in each 32-bit lane. */
 static inline VecI vec_dot_u8s8(VecI sum, VecI a, VecI b)
 {
-    //% if vnni
     /* Not the intrinsic: gcc 12 keeps copies of sums around it and spills a register block. */
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
     return sum;
+}
+
+//% end
+//% if used("vec_dot_u4s8")
+/* The same for codes of a from 0 to 15: two products fit 16 bits. */
+static inline VecI vec_dot_u4s8(VecI sum, VecI a, VecI b)
+{
+    //% if avx512
+    const __m512i pairs = _mm512_maddubs_epi16((__m512i)a, (__m512i)b);
+    return sum + (VecI)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+    //% else
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)a, (__m256i)b);
+    return sum + (VecI)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    //% end
+}
+
+//% end
+//% if used("vec_dot_s8s8")
+/* The same for signed codes, none of them -128: two products fit 16 bits. */
+static inline VecI vec_dot_s8s8(VecI sum, VecI a, VecI b)
+{
+    //% if avx512
+    const __m512i x = (__m512i)a, y = (__m512i)b;
+    const __mmask64 negative = _mm512_movepi8_mask(x);
+    const __m512i turned = _mm512_mask_sub_epi8(y, negative, _mm512_setzero_si512(), y);
+    const __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), turned);
+    return sum + (VecI)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
     //% elif avx2
-    /* Even and odd bytes apart: sums of two 16-bit products fit, those of vpmaddubsw would not. */
-    const __m256i x = (__m256i)a, y = (__m256i)b, low = _mm256_set1_epi16(0xff);
-    const __m256i y_even = _mm256_srai_epi16(_mm256_slli_epi16(y, 8), 8);
-    const __m256i even = _mm256_madd_epi16(_mm256_and_si256(x, low), y_even);
-    const __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(x, 8), _mm256_srai_epi16(y, 8));
-    return sum + (VecI)_mm256_add_epi32(even, odd);
+    const __m256i x = (__m256i)a;
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8((__m256i)b, x));
+    return sum + (VecI)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    //% elif dotprod
+    return (VecI)vdotq_s32((int32x4_t)sum, (int8x16_t)a, (int8x16_t)b);
+    //% elif neon
+    const int8x16_t x = (int8x16_t)a, y = (int8x16_t)b;
+    const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(y));
+    return (VecI)vpadalq_s16((int32x4_t)sum, vpaddq_s16(low, vmull_high_s8(x, y)));
     //% else
     //% for c in 0..4
-    sum += (a >> ${8 * c} & 0xff) * (b << ${24 - 8 * c} >> 24);
+    sum += (a << ${24 - 8 * c} >> 24) * (b << ${24 - 8 * c} >> 24);
     //% end
     return sum;
     //% end

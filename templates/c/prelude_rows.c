@@ -125,7 +125,11 @@ static inline int32_t sum_of_codes(const int8_t *code, int64_t n)
     int32_t sum = 0;
     int64_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES) {
+        //% if vnni
         sums = vec_dot_u8s8(sums, veci_splat(0x01010101), veci_load(code + i));
+        //% else
+        sums = vec_dot_s8s8(sums, veci_splat(0x01010101), veci_load(code + i));
+        //% end
     }
     for (; i + LANES <= n; i += LANES) {
         sums += veci_load_i8(code + i);

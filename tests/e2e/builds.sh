@@ -27,7 +27,13 @@ has_cpu()
     done
 }
 
-emit() { "$SINTER" compile $spec --weights $weights --cpu "$1" --batch 2 --emit src -o "$work/$1"; }
+emit() # CPU OPTIONS
+{
+    emit_cpu=$1
+    shift
+    "$SINTER" compile $spec --weights $weights --cpu "$emit_cpu" --batch 2 --emit src \
+        -o "$work/$emit_cpu" "$@"
+}
 
 compile_with() # CC CPU LEVEL
 {
@@ -83,13 +89,22 @@ fi
 cross=aarch64-linux-gnu-gcc
 link_neon()
 {
-    $cross -std=c11 -O1 -D_GNU_SOURCE -ffunction-sections -idirafter /usr/include -I"$work/neon/runtime" \
-        "$work"/neon/runtime/*.c "$work/neon/tinytales.o" -static -Wl,--gc-sections \
-        -Wl,--unresolved-symbols=ignore-all -lpthread -lm -o "$work/neon/tinytales"
+    $cross -std=c11 -O1 -D_GNU_SOURCE -ffunction-sections -idirafter /usr/include -I"$work/$1/runtime" \
+        "$work/$1"/runtime/*.c "$work/$1/tinytales.o" -static -Wl,--gc-sections \
+        -Wl,--unresolved-symbols=ignore-all -lpthread -lm -o "$work/$1/tinytales"
 }
 ask_neon()
 {
     PROMPTS=1 greedy logits qemu-aarch64 "$work/neon/tinytales" --weights "$work/neon/tinytales.weights" "$@"
+}
+same_logits()
+{
+    python3 -c 'import array, sys
+array.array("i", [1] + [7 * i % 2000 + 3 for i in range(40)]).tofile(open(sys.argv[1], "wb"))' "$work/ids" &&
+        for cpu in neon neon-dot; do
+            qemu-aarch64 -cpu max "$work/$cpu/tinytales" --weights "$work/$cpu/tinytales.weights" \
+                --tokens "$work/ids" --logits "$work/$cpu.f32" "$@" || return 1
+        done && cmp "$work/neon.f32" "$work/neon-dot.f32"
 }
 if [ "$(uname -m)" != x86_64 ]; then
     :
@@ -100,9 +115,17 @@ elif ! command -v qemu-aarch64 >/dev/null; then
     skip "neon: greedy ids" "qemu-aarch64 is not installed"
 else
     check "neon: gcc has nothing to say" compile_with $cross neon -O2
-    check "neon: links with the runtime" link_neon
+    check "neon: links with the runtime" link_neon neon
     check "neon: every logit's maximum, prefill" ask_neon -t 1
     check "neon: every logit's maximum, 2 sequences, 2 threads" ask_neon -t 2 --batch 2
+    # sdot makes the same exact sums as what stands in for it.
+    for cpu in neon neon-dot; do
+        check "$cpu: sources, int8 x int8" emit $cpu --quant int8+a8+head
+        check "$cpu: gcc has nothing to say, int8 x int8" compile_with $cross $cpu -O2
+        check "$cpu: links with the runtime, int8 x int8" link_neon $cpu
+    done
+    check "neon-dot: the same logits as neon, prefill" same_logits -t 1
+    check "neon-dot: the same logits as neon, 2 sequences" same_logits -t 2 --batch 2
 fi
 
 # ---- the Makefile

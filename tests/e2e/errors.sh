@@ -114,7 +114,7 @@ refused "--quant" 1 "$SINTER" compile $spec --quant int3 -- "none, int8, int4" "
 refused "--quant with a group that does not divide" 1 "$SINTER" compile $spec --quant int4/96 -- \
     "quant.group (96)" "d_model (256)"
 refused "--dtype" 1 "$SINTER" compile $spec --dtype fp32 -- "'fp32'" "f32, bf16, f16"
-refused "--cpu" 1 "$SINTER" compile $spec --cpu avx3 -- "'avx3'" "avx512, avx512-base, avx2, neon, portable"
+refused "--cpu" 1 "$SINTER" compile $spec --cpu avx3 -- "'avx3'" "avx512, avx512-base, avx2, neon-dot, neon, portable"
 refused "--target" 1 "$SINTER" compile $spec --target tpu -- "'tpu'"
 refused "--batch" 1 "$SINTER" compile $spec --batch 9 -- "1 to 8"
 refused "--chunk" 1 "$SINTER" compile $spec --chunk 0 -- "--chunk" "'0'"
