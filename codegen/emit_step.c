@@ -326,6 +326,10 @@ static void set_variables(StepText *t, const StepPlan *s)
     set_places(k, s);
     set_fields(k);
     tmpl_set_string(&k->env, "name", k->symbol);
+    Arena *a = k->emit->ctx->arena;
+    tmpl_set_string(&k->env, "begin_parts", arena_printf(a, "namespace %s_parts\n{", k->symbol));
+    tmpl_set_string(&k->env, "end_parts", arena_printf(a, "} // namespace %s_parts", k->symbol));
+    tmpl_set_string(&k->env, "use_parts", arena_printf(a, "using namespace %s_parts;", k->symbol));
     tmpl_set_string(&k->env, "params", declared_params(k));
     tmpl_set_string(&k->env, "phases", phases_text(k->emit, s));
     tmpl_set_bool(&k->env, "stamped", t->stamped);

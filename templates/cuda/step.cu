@@ -24,8 +24,7 @@
  * `stalled` says in which layer, for what and where, and the kernel ends with garbage.
 ${phases}
  */
-namespace ${name}_parts
-{
+${begin_parts};
 /* CHUNK: KiB of a warp in a slot; EXTRA: bytes of scales behind them; FLYING: copies on their way;
  * COPIES: of a vector that all blocks poll; ROW_TILES: residual tiles of a block; LONGEST: columns
  * of the widest matrix. */
@@ -70,7 +69,7 @@ template <int P> struct Shape {
         NORM = P == QKV || P == GATE_UP || P == HEAD,
         //% if has_u4
         GROUPS = Stored<P>::GROUP == 0 ? 0 : 8 * RUN / Stored<P>::GROUP, /* of a slot's columns */
-        SLOT_SCALES = GROUPS * 32, /* in a slot, behind the weights */
+        SLOT_SCALES = GROUPS * 32,                          /* in a slot, behind the weights */
         SLOT_ZEROS = Stored<P>::ZERO < 0 ? GROUPS * 16 : 0, /* behind those */
         //% end
     };
@@ -85,8 +84,7 @@ template <int P> struct Shape {
 
     static __device__ __forceinline__ const uint8_t *weights(const Step *s, int layer)
     {
-        return P == HEAD ? s->head
-                         : s->weights + (size_t)layer * LAYER_BYTES + Stored<P>::WEIGHTS;
+        return P == HEAD ? s->head : s->weights + (size_t)layer * LAYER_BYTES + Stored<P>::WEIGHTS;
     }
     //% if has_codes
 
@@ -160,12 +158,12 @@ ${part("step_attention", "")};
 ${part("step_ends", "")};
 
 ${part("step_finisher", "")};
-} // namespace ${name}_parts
+${end_parts};
 
 ${step_launch};
 void ${name}(${params})
 {
-    using namespace ${name}_parts;
+    ${use_parts};
     extern __shared__ __align__(16) uint8_t shared[];
     Shared *s = (Shared *)shared;
     const Step step = {${values}};
@@ -187,8 +185,8 @@ void ${name}(${params})
         Finisher finisher = {s, &step, lane, position, first_tag};
         finisher.run();
     } else {
-        Consumer consumer = {s,        &step,         {&step, first_tag}, lane, warp,
-                             position, gridDim.z - 1, first_tag};
+        Consumer consumer = {s,    &step,    {&step, first_tag}, lane,
+                             warp, position, gridDim.z - 1,      first_tag};
         consumer.run();
     }
 }

@@ -234,17 +234,17 @@ __device__ void Consumer::attend(int layer, uint32_t tag)
     consumers_sync(); /* the place is x's again */
 }
 
-/* Part `split` of the head's outputs from all splits: `splits` lanes side by side for each value, all
- * of them asking at once. */
+/* Part `split` of the head's outputs from all splits: `splits` lanes side by side for each value,
+ * all of them asking at once. */
 __device__ void Consumer::merge(int head, int split, int splits, int layer, uint32_t tag)
 {
     enum { ALL = GROUP * HEAD_DIM };
     const int from = lane % splits;
     for (int i = warp * 32 + lane; i < ALL; i += 256) {
         const int value = split * (ALL / splits) + i / splits;
-        const uint64_t *row = step->words + AT_SPLITS +
-                              ((size_t)(head * splits + from) * GROUP + value / HEAD_DIM) *
-                                  (HEAD_DIM + 2);
+        const uint64_t *row =
+            step->words + AT_SPLITS +
+            ((size_t)(head * splits + from) * GROUP + value / HEAD_DIM) * (HEAD_DIM + 2);
         uint64_t w[3];
         ${stamp("watch.start();")};
         for (uint32_t round = 0;; round++) {

@@ -11,8 +11,9 @@
 enum { MOST = 16256, HIGH_FIRST = 0, LOW_FIRST = 64, ODD_FIRST = 128 }; /* bytes in a block's x */
 
 /* Columns k .. k + 3 of this warp's x; `mine`: they are there. Every lane takes part. */
-template <int P> __device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[4],
-                                                              int k, bool mine)
+template <int P>
+__device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[4], int k,
+                                             bool mine)
 {
     typedef Stored<P> S;
     uint32_t largest = 0, v[4];
@@ -61,8 +62,8 @@ template <int P> __device__ __forceinline__ void store_planes(Shared *s, int war
 
 //% end
 /* Columns k .. k + 3 of this warp's x, as its weights are to meet them; `mine`: they are there. */
-template <int P> __device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4],
-                                                         int k, bool mine)
+template <int P>
+__device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4], int k, bool mine)
 {
     //% if has_codes
     if constexpr (Stored<P>::BITS < 16) {

@@ -20,11 +20,11 @@ struct Producer {
 
     __device__ __forceinline__ void copy(int at, const uint8_t *from, uint32_t bytes)
     {
-        asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-                     ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
-                         address_of(s->ring[slot] + at)),
-                     "l"(from), "r"(bytes), "r"(address_of(&s->full[slot])), "l"(policy)
-                     : "memory");
+        asm volatile(
+            "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+            ".L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(address_of(s->ring[slot] + at)),
+            "l"(from), "r"(bytes), "r"(address_of(&s->full[slot])), "l"(policy)
+            : "memory");
     }
 
     __device__ __forceinline__ void expect(uint32_t bytes)
