@@ -12,7 +12,6 @@
 #include "../../../templates/cuda/prelude_codes.cu"
 #include "../../../templates/cuda/prelude_mma.cu"
 
-/* The prelude's names are harness.cuh's too. */
 #define CHECK(call)                                                                                \
     if ((call) != cudaSuccess) {                                                                   \
         printf("%s: %s\n", #call, cudaGetErrorString(cudaGetLastError()));                         \

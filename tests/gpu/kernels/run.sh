@@ -1,13 +1,11 @@
 #!/bin/sh
-# run.sh [quick] - builds the kernel tests with nvcc for sm_90a and runs them on the GPU of this
-# machine: correctness, and without `quick` the timings. Exit 77 where nvcc or the GPU is missing.
+# run.sh - builds codes_test.cu with nvcc for sm_90a and runs it on the GPU of this machine. Exit 77
+# where nvcc or the GPU is missing.
 set -eu
 cd "$(dirname "$0")"
 command -v nvcc >/dev/null || { echo "run.sh: nvcc is not installed: skipped"; exit 77; }
 nvidia-smi >/dev/null 2>&1 || { echo "run.sh: no GPU here: skipped"; exit 77; }
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-for test in stream_test codes_test; do
-    nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -cudart static -o "$out/$test" "$test.cu"
-    "$out/$test" "$@"
-done
+nvcc -std=c++17 -O3 -gencode=arch=compute_90a,code=sm_90a -cudart static -o "$out/codes_test" codes_test.cu
+"$out/codes_test"
