@@ -12,6 +12,7 @@
 enum { TILE_ROWS = 16, BLOCK_ROWS = 128, STEP = 64, MMA_COLUMNS = 16 };
 enum { SHARED_BYTES = 232448 }; /* what a block of sm_90 can have */
 enum { VALUES_AT_ONCE = 32 };   /* whose operands are loaded before the first is stored */
+enum { WIDEST_SPLIT = 128 };    /* tokens of a tile that is taken in pieces: more spill registers */
 
 static const int widths[] = {64, 128, 256};
 enum { N_WIDTHS = sizeof widths / sizeof widths[0] };
@@ -108,6 +109,10 @@ static void set_variables(KernelText *k, int tokens)
     const char *blocks = cluster > 1 ? arena_printf(a, " __cluster_dims__(%d, 1, 1)", cluster) : "";
     tmpl_set_int(&k->env, "BT", tokens);
     tmpl_set_int(&k->env, "PART", VALUES_AT_ONCE);
+    tmpl_set_bool(&k->env, "splits", tokens <= WIDEST_SPLIT);
+    tmpl_set_bool(&k->env, "long_lines", tokens <= WIDEST_SPLIT && dtype_bits(w->stored) >= 8);
+    tmpl_set_string(&k->env, "half_of_x",
+                    tokens == widths[0] ? "rows < BT ? (rows + 15) / 16 * 8 : BT / 2" : "BT / 2");
     tmpl_set_int(&k->env, "CLUSTER", cluster);
     tmpl_set_int(&k->env, "W_BITS", dtype_bits(w->stored));
     tmpl_set_int(&k->env, "SHARED_BYTES", SHARED_BYTES);
@@ -129,6 +134,15 @@ static Str symbol_of(const KernelText *k, int tokens)
     return str_internf(k->emit->ctx->strings, "%s_wgmma%d", k->symbol, tokens);
 }
 
+/* A block begins with 3 warpgroups of 168 registers a thread: no more than that may be shared out,
+ * else the kernel waits for ever. */
+static void set_registers(KernelText *k, int tokens)
+{
+    int ask = tokens <= WIDEST_SPLIT ? 56 : 40;
+    tmpl_set_int(&k->env, "ASK_REGISTERS", ask);
+    tmpl_set_int(&k->env, "SUM_REGISTERS", (3 * 168 - ask) / 2);
+}
+
 /* The kernel for tiles of so many tokens, behind what the portable one is to say of it. */
 static bool add_width(KernelText *k, const EmittedKernel *portable, int tokens)
 {
@@ -143,6 +157,7 @@ static bool add_width(KernelText *k, const EmittedKernel *portable, int tokens)
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, k->phase->name);
     set_variables(k, tokens);
+    set_registers(k, tokens);
     tmpl_set_string(&k->env, "name", x.symbol);
     Buf text = buf_create(e->ctx->arena);
     const Tmpl *t = emit_template(e, x.file);
@@ -178,17 +193,17 @@ static Str launch_text(const KernelText *k)
     StrTable *s = ctx->strings;
     size_t n = k->params.n;
     Str *param = ARENA_ARRAY(ctx->arena, Str, n + 1),
-        *address = ARENA_ARRAY(ctx->arena, Str, n + 2);
+        *address = ARENA_ARRAY(ctx->arena, Str, n + 3);
     param[0] = "const SinterRun *run";
-    address[0] = address[1] = "NULL";
+    address[0] = address[1] = address[2] = "NULL";
     for (size_t i = 0; i < n; i++) {
         param[i + 1] = str_internf(s, "%s%s", k->params.data[i].type, k->params.data[i].name);
-        address[i + 2] = str_internf(s, "&%s", k->params.data[i].name);
+        address[i + 3] = str_internf(s, "&%s", k->params.data[i].name);
     }
     Buf b = buf_create(ctx->arena);
     emit_wrapped(&b, arena_printf(ctx->arena, "static void %s(", k->symbol), param, n + 1, 0, ")");
     buf_puts(&b, "\n{\n");
-    emit_wrapped(&b, "    void *arg[] = {", address, n + 2, 0, "};");
+    emit_wrapped(&b, "    void *arg[] = {", address, n + 3, 0, "};");
     buf_putc(&b, '\n');
     put_gemm(&b, k);
     if (only_sm90a(k)) {
@@ -198,7 +213,7 @@ static Str launch_text(const KernelText *k)
     buf_printf(&b,
                "    if (sinter_gpu_gemm(run->gpu, &gemm, arg)) {\n        return;\n    }\n"
                "    const SinterGrid grid = {%s, %s, %d, %d};\n"
-               "    sinter_gpu_launch(run->gpu, %s, grid, arg + 2);\n}\n",
+               "    sinter_gpu_launch(run->gpu, %s, grid, arg + 3);\n}\n",
                k->grid_x, k->grid_y, k->block, k->shared, emit_kernel_id(k->emit, k->symbol));
     return str_intern(s, b.data);
 }

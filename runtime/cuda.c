@@ -104,7 +104,7 @@ void gpu_close(SinterGpu *g)
         gpu_draw_close(g);
         gpu_profile_close(g);
         const CuPointer all[] = {g->weights, g->scratch, g->logits, g->chunk_logits,
-                                 g->control, g->input,   g->clocks};
+                                 g->control, g->input,   g->clocks, g->split};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             if (all[i])
                 g->d.release(all[i]);

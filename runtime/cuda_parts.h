@@ -66,6 +66,8 @@ struct SinterGpu {
     int multiprocessors, early; /* early: kernels may begin before the one in front has ended */
     CuPointer weights, scratch, logits, control, input;
     CuPointer chunk_logits; /* 0 until every row's are wanted */
+    CuPointer split;        /* sums of pieces of tiles, cuda_gemm.c; 0 until there are such */
+    uint32_t split_turn;    /* launches that used it */
     uint8_t *pinned;        /* control as the host writes it */
     uint32_t *stalled; /* host memory: a block of a whole step waited in vain; NULL: none was run */
     int apart;         /* a whole step's blocks do not run together: the chain does its work */

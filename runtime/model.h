@@ -135,8 +135,8 @@ typedef struct SinterGemm {
     int shared; /* bytes of dynamic shared memory */
 } SinterGemm;
 
-/* arg: places for two tensor maps, then the parameters. 0: these kernels are not in the machine
- * code that was loaded. */
+/* arg: places for two tensor maps and a Split, then the parameters. 0: these kernels are not in the
+ * machine code that was loaded. */
 int sinter_gpu_gemm(SinterGpu *g, const SinterGemm *m, void **arg);
 /* The decode step as one kernel, whose blocks wait for each other, one on every multiprocessor.
  * stamped: the same kernel with one argument more, where it says what its cycles went to; -1: there

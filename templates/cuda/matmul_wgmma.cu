@@ -7,19 +7,24 @@
 //% end
 ${gemm_launch};
 void ${name}(const __grid_constant__ TensorMap x_map, const __grid_constant__ TensorMap w_map,
-             ${params})
+             const Split split, ${params})
 {
     enum { K = ${K}, N = ${N}, ROWS = ${ROWS}, WAYS = ${WAYS}, BT = ${BT} };
     ${part("wgmma_begin", "")};
     if (team == 2) {
         ${part("wgmma_ask", "")};
     } else {
-        asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 ${SUM_REGISTERS};");
         uint32_t step = 0;
-        for (int tile = blockIdx.x / CLUSTER; tile < tiles; tile += gridDim.x / CLUSTER) {
-            const int t0 = tile % token_tiles * BT;
-            const int row_tile = (tile / token_tiles * CLUSTER + rank) * BW + team * 64 + warp * 16;
+        for (int next = start; more(next);) {
+            const Piece piece = take(next);
+            const int t0 = piece.tile % token_tiles * BT;
+            const int row_tile =
+                (piece.tile / token_tiles * CLUSTER + rank) * BW + team * 64 + warp * 16;
             ${part("wgmma_sums", "")};
+            //% if splits
+            ${part("wgmma_join", "")};
+            //% end
             //% if ROWS % 128 != 0
             if (row_tile >= ROWS) {
                 continue;

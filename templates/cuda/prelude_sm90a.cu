@@ -11,6 +11,29 @@ struct alignas(64) TensorMap {
 };
 
 //% end
+//% if used("Split")
+/* Where clusters leave their sums when a matmul's steps are dealt out evenly. */
+struct Split {
+    float *sums;     /* [blocks][a tile's] */
+    uint32_t *ready; /* [blocks][warps] the launch whose sums are there */
+    uint32_t turn;   /* this launch; 0: every cluster has whole tiles */
+};
+
+//% end
+//% if used("store_release")
+__device__ inline void store_release(uint32_t *p, uint32_t value)
+{
+    asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(value) : "memory");
+}
+
+__device__ inline uint32_t load_acquire(const uint32_t *p)
+{
+    uint32_t value;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(p) : "memory");
+    return value;
+}
+
+//% end
 //% if used("shared_address")
 __device__ inline uint32_t shared_address(const void *p)
 {

@@ -1,4 +1,4 @@
-//# wgmma_sums.cu - the sums of a tile, 64 rows of weights by BT tokens of a warpgroup: sums[j * 4 +
+//# wgmma_sums.cu - the sums of a piece of a tile, 64 rows of weights by BT tokens of a warpgroup: sums[j * 4 +
 //# c] is row 16 * warp + lane / 4 + c / 2 * 8 and token 8 * j + lane % 4 * 2 + c % 2.
 float sums[BT / 2];
 #pragma unroll
@@ -6,7 +6,7 @@ for (int i = 0; i < BT / 2; i++) {
     sums[i] = 0;
 }
 //% if W_BITS == 16
-for (int k = 0; k < STEPS; k++, step++) {
+for (int k = piece.from; k < piece.to; k++, step++) {
     const uint32_t stage = step % STAGES, x_at = ring + stage * STAGE;
     const uint32_t w_at = x_at + X_STAGE + team * (64 * 64);
     barrier_wait(full + stage * 8, step / STAGES & 1);
@@ -18,7 +18,7 @@ for (int k = 0; k < STEPS; k++, step++) {
     }
     warpgroup_end();
     warpgroup_wait<1>();
-    if (k > 0 && lane < CLUSTER) {
+    if (k > piece.from && lane < CLUSTER) {
         barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
     }
 }
@@ -53,18 +53,18 @@ auto load_groups = [&](int k) {
         //% end
     }
 };
-load_groups(0);
+load_groups(piece.from);
 //% end
-const uint32_t begin = step;
+const uint32_t step0 = step;
 auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
-    const uint32_t stage = (begin + k) % STAGES;
+    const uint32_t nth = step0 + (k - piece.from), stage = nth % STAGES;
     //% if W_BITS == 8
     const uint32_t w_at =
         ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 1024 + lane % 4 / 2 * 4;
     //% else
     const uint32_t w_at = ring + stage * STAGE + X_STAGE + (team * 4 + warp) * 512;
     //% end
-    barrier_wait(full + stage * 8, (begin + k) / STAGES & 1);
+    barrier_wait(full + stage * 8, nth / STAGES & 1);
 #pragma unroll
     for (int i = 0; i < BK / 16; i++) {
 #pragma unroll
@@ -76,7 +76,8 @@ auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
             const int zero = ${zero("0", "0")};
             //% end
             //% if W_BITS == 8
-            const uint32_t line = w_at + row * 64 + (i ^ (row / 2 % 4)) * 16;
+            const uint32_t line =
+                w_at + (row ${long_lines ? "^ h" : ""}) * 64 + (i ^ (row / 2 % 4)) * 16;
             float2 low = ${code_floats}(load_shared(line), lane % 2, zero);
             float2 high = ${code_floats}(load_shared(line + 8), lane % 2, zero);
             //% else
@@ -98,11 +99,11 @@ auto convert = [&](int k, uint32_t (&a)[BK / 16][4]) {
     //% end
 };
 uint32_t a[2][BK / 16][4];
-convert(0, a[0]);
-for (int k = 0; k < STEPS; k += 2) {
+convert(piece.from, a[0]);
+for (int k = piece.from; k < piece.to; k += 2) {
 #pragma unroll
     for (int odd = 0; odd < 2; odd++) {
-        if (k + odd < STEPS) {
+        if (k + odd < piece.to) {
             const uint32_t stage = step % STAGES;
             warpgroup_begin();
 #pragma unroll
@@ -111,11 +112,11 @@ for (int k = 0; k < STEPS; k += 2) {
             }
             warpgroup_end();
             warpgroup_wait<1>();
-            if (k + odd > 0 && lane < CLUSTER) {
+            if (k + odd > piece.from && lane < CLUSTER) {
                 barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
             }
             step++;
-            if (k + odd + 1 < STEPS) {
+            if (k + odd + 1 < piece.to) {
                 convert(k + odd + 1, a[odd ^ 1]);
             }
         }
@@ -126,3 +127,10 @@ warpgroup_wait<0>();
 if (lane < CLUSTER) {
     barrier_arrive(empty + (step - 1) % STAGES * 8, lane);
 }
+//% if long_lines && W_BITS == 16
+#pragma unroll
+for (int i = 2; i < BT / 2; i += i % 2 * 2 + 1) {
+    asm volatile("" : "+f"(sums[i])::"memory");        /* not before the multiplications are done */
+    sums[i] = __shfl_xor_sync(0xffffffff, sums[i], 4); /* see wgmma_begin */
+}
+//% end
