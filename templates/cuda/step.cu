@@ -1,7 +1,7 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
 //# multiprocessor. Parts: step_exchange, step_producer, step_chunk, step_consumer, step_attention,
-//# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text: in the kernel that says
-//# where time goes, and nothing in the other.
+//# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text: in the kernel that
+//# says where time goes, and nothing in the other.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
  *
