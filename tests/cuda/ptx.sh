@@ -53,10 +53,10 @@ else
 fi
 
 refused "a kernel that is too large for a chip" 1 "$SINTER" compile model_specs/llama-3-8b.yaml --target cuda \
-    --arch sm_80,sm_89 --emit src -o "$work/large" -- "KiB of shared memory" "sm_89 has 99 KiB" \
+    --quant int8+head --arch sm_80,sm_89 --emit src -o "$work/large" -- "KiB of shared memory" "sm_89 has 99 KiB" \
     "use a smaller --batch" "leave sm_89 out"
 check "fewer sequences fit" "$SINTER" compile model_specs/llama-3-8b.yaml --target cuda --arch sm_80,sm_89 \
-    --batch 4 --emit src -o "$work/small"
+    --quant int8+head --batch 4 --emit src -o "$work/small"
 
 # ---- what a spec asks of a chip
 
