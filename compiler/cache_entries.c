@@ -111,6 +111,13 @@ static bool is_intact(const char *data, size_t n, const CubinHeader *h)
            h->checksum == XXH3_64bits(data + sizeof *h, (size_t)h->bytes);
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* A file gets its name when it is written; before that the name goes on behind ".cubin". */
 static void read_kernels(Ctx *ctx, CacheEntry *e)
 {
     CubinHeader h = {0};
@@ -119,7 +126,7 @@ static void read_kernels(Ctx *ctx, CacheEntry *e)
     if (data && n >= sizeof h) {
         memcpy(&h, data, sizeof h);
     }
-    if (!data || !is_intact(data, n, &h)) {
+    if (!ends_with(e->id, ".cubin") || !data || !is_intact(data, n, &h)) {
         e->kind = CACHE_LEFTOVER;
         return;
     }

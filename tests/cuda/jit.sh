@@ -144,6 +144,9 @@ check "killed at any moment: no half of a file under its name" killed_starts
 sleep 1 # what a killed start had begun to write may come a moment later
 find "$cubins" -name '*.cubin.*' -exec touch -d '2 hours ago' {} +
 touch -d '2 hours ago' "$cubins/left.cubin.x"
+file=$(ls "$cubins"/*.cubin | head -n 1)
+cp "$file" "$file.Kd73fa" # killed when all was written and nothing renamed
+touch -d '2 hours ago' "$file.Kd73fa"
 check "cache gc takes what the killed ones left" sh -c \
     "'$SINTER' cache gc && [ -z \"\$(find '$cubins' -name '*.cubin.*')\" ]"
 check "and keeps the rest" compiles none
