@@ -1,16 +1,11 @@
 /* emit_attention.c - the variables of templates/cuda/attention_split.cu and attention_flash.cu. */
-#include "codegen/emit_parts.h"
+#include "codegen/emit_setup.h"
 
 #include "ir/slots.h"
 
 enum { SHARED_SUMS = 24 << 10, MAX_ROWS = 16, MAX_SLICE = 128, MAX_SPLITS = 8, FILL = 64 };
 
 static const double log2_e = 1.4426950408889634;
-
-static void set_int(KernelText *k, const char *name, int64_t i)
-{
-    tmpl_set_int(&k->env, name, i);
-}
 
 static DType stored(const KernelText *k, const char *param)
 {
@@ -85,20 +80,20 @@ void emit_split_variables(KernelText *k)
     }
     int64_t shared = warps * (g * line + 2 * MAX_ROWS) * 4;
     shared += splits > 1 ? (g * slice / 2 + splits + splits * MAX_ROWS) * 8 : 0;
-    set_int(k, "G", g);
-    set_int(k, "PARTS", divide_up(group, g));
-    set_int(k, "ROW_BLOCKS", g > 8 ? 2 : 1);
-    set_int(k, "SLICE", slice);
-    set_int(k, "SLICES", slices);
-    set_int(k, "SPLITS", splits);
+    emit_set_int(k, "G", g);
+    emit_set_int(k, "PARTS", divide_up(group, g));
+    emit_set_int(k, "ROW_BLOCKS", g > 8 ? 2 : 1);
+    emit_set_int(k, "SLICE", slice);
+    emit_set_int(k, "SLICES", slices);
+    emit_set_int(k, "SPLITS", splits);
     const char *cluster =
         arena_printf(k->emit->ctx->arena,
                      "#if __CUDA_ARCH__ >= 900\n__cluster_dims__(%d, 1, 1)\n#endif", (int)splits);
     tmpl_set_string(&k->env, "cluster", splits > 1 ? cluster : "");
-    set_int(k, "WARPS", warps);
-    set_int(k, "CHUNK", at->head_dim <= 64 && g <= 8 ? 32 : 16);
-    set_int(k, "BLOCKS", units * splits);
-    set_int(k, "SHARED", shared);
+    emit_set_int(k, "WARPS", warps);
+    emit_set_int(k, "CHUNK", at->head_dim <= 64 && g <= 8 ? 32 : 16);
+    emit_set_int(k, "BLOCKS", units * splits);
+    emit_set_int(k, "SHARED", shared);
     set_arithmetic(k);
 }
 
@@ -115,14 +110,14 @@ void emit_flash_variables(KernelText *k)
     set_arithmetic(k);
     DType out = stored(k, "out");
     const char *narrow = out == DT_F16 ? "f16_pair" : "bf16_pair";
-    set_int(k, "TILES", tiles);
+    emit_set_int(k, "TILES", tiles);
     int64_t shared = (rows + 2 * FLASH_POSITIONS) * line * 2;
     bool warpgroup = (dim == 64 || dim == 128) && !codes;
     if (warpgroup) {
         int64_t swizzled = (rows + 4 * FLASH_POSITIONS) * dim * 2 + 1024;
         shared = swizzled > shared ? swizzled : shared;
     }
-    set_int(k, "SHARED", shared);
+    emit_set_int(k, "SHARED", shared);
     tmpl_set_bool(&k->env, "warpgroup", warpgroup);
     tmpl_set_string(&k->env, "widen",
                     stored(k, "k_cache") == DT_E4M3 ? "bf16_from_e4m3x8" : "bf16_of_i8x8");

@@ -42,16 +42,13 @@ static Share weights_share(const KernelText *k)
         return (Share){0};
     }
     const KernelParam *w = emit_find_param(k, emit_intern(k, "w"));
-    const char *place = strstr(w->arg, ")("); /* "(const int8_t *)(w + AT_LAYER_O_CODE)" */
-    if (place == NULL) {
+    if (w->tensor == NULL) {
         return (Share){0};
     }
-    place += 2;
     int64_t row_bytes = w->ir->dim[1] * dtype_bits(w->stored) / 8;
     bool heads = k->op->kind == OP_MATMUL_QKV;
-    return (Share){.weights =
-                       str_internf(k->emit->ctx->strings, "%.*s", (int)strlen(place) - 1, place),
-                   .layered = *place == 'w',
+    return (Share){.weights = emit_weight_address(k->emit->ctx, w->tensor),
+                   .layered = w->tensor->layered,
                    .units = heads ? k->op->a.heads : cfg->units,
                    .unit_bytes = row_bytes * (heads ? k->op->a.head_dim : cfg->tiles * k->lanes)};
 }
@@ -80,9 +77,8 @@ typedef struct FuncText {
     Buf calls;
     bool *used; /* [buffers] a kernel is passed this buffer */
     bool uses_layer, uses_kv;
-    size_t
-        barrier; /* where in `calls` the last barrier begins; 0: none, or weights are asked for */
-    Share first; /* of the first matmul */
+    size_t barrier; /* where the last one begins in `calls`; 0: none, or it asks for weights */
+    Share first;    /* of the first matmul */
 } FuncText;
 
 /* A buffer's name as a whole word in an argument. */

@@ -26,15 +26,35 @@ const Value *emit_value_of(const KernelText *k, ValueId v)
     return &k->pf->func->value[v];
 }
 
+const WeightTensor *emit_tensor_of(const Emit *e, const Func *f, const Op *op, int slot, int step)
+{
+    int i = weights_find(e->ctx, e->plan->weights, f, op->in[slot], step);
+    if (i < 0) {
+        BUG("no weights for operand %d of %s", slot, op_name(op->kind));
+    }
+    return &e->plan->weights->tensors.data[i];
+}
+
+Str emit_weight_address(Ctx *ctx, const WeightTensor *t)
+{
+    return str_internf(ctx->strings, "%s + %s", t->layered ? "w" : "run->weights", t->symbol);
+}
+
+/* NULL: not a place of weights. */
+static const WeightTensor *tensor_at(const KernelText *k, const Place *p)
+{
+    return p->kind == PLACE_WEIGHT ? &k->emit->plan->weights->tensors.data[p->index] : NULL;
+}
+
 /* What the layer function passes for a place. */
 static Str place_argument(KernelText *k, const Place *p, const char *type)
 {
     StrTable *s = k->emit->ctx->strings;
     switch (p->kind) {
     case PLACE_WEIGHT: {
-        const WeightTensor *t = &k->emit->plan->weights->tensors.data[p->index];
+        const WeightTensor *t = tensor_at(k, p);
         k->uses_layer = k->uses_layer || t->layered;
-        return str_internf(s, "(%s)(%s + %s)", type, t->layered ? "w" : "run->weights", t->symbol);
+        return str_internf(s, "(%s)(%s)", type, emit_weight_address(k->emit->ctx, t));
     }
     case PLACE_SCRATCH: {
         Str name = emit_variable(k->emit->ctx, plan_buffer(k->pf, p)->name);
@@ -65,6 +85,7 @@ void emit_add_pointer(KernelText *k, const char *name, ValueId v, bool written)
     param.type = str_internf(s, "%s%s *", written ? "" : "const ", emit_ctype(p->stored));
     param.shape = emit_shape(k->emit->ctx, param.ir, p->kind != PLACE_WEIGHT);
     param.stride = p->stride;
+    param.tensor = tensor_at(k, p);
     param.arg = place_argument(k, p, param.type);
     vec_push(k->emit->ctx->arena, &k->params, param);
 }

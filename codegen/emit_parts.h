@@ -20,10 +20,11 @@
 
 /* A parameter of a generated kernel. */
 typedef struct KernelParam {
-    Str name, type; /* "gain", "const uint16_t *" */
-    Str shape;      /* "(4096)", printed in a comment; NULL = none */
-    Str arg;        /* what the layer function passes */
-    const Type *ir; /* NULL: a scalar */
+    Str name, type;             /* "gain", "const uint16_t *" */
+    Str shape;                  /* "(4096)", printed in a comment; NULL = none */
+    Str arg;                    /* what the layer function passes */
+    const Type *ir;             /* NULL: a scalar */
+    const WeightTensor *tensor; /* NULL: no weights */
     DType stored;
     int64_t stride; /* elements from row to row */
     int64_t offset_cols;

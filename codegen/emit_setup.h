@@ -10,7 +10,12 @@ const Value *emit_value_of(const KernelText *k, ValueId v);
 /* Elements of a row: all dims but the first. */
 int64_t emit_columns(const Type *t);
 
-/* emit_params.c: each adds to k->params. */
+/* emit_params.c: the weights of an operand; step: the schedule's, -1 for a function that is not
+ * layered (weights_find). */
+const WeightTensor *emit_tensor_of(const Emit *e, const Func *f, const Op *op, int slot, int step);
+/* Where a tensor lies, "w + AT_LAYER_O_CODE". */
+Str emit_weight_address(Ctx *ctx, const WeightTensor *t);
+/* Each adds to k->params. */
 void emit_add_pointer(KernelText *k, const char *name, ValueId v, bool written);
 void emit_add_scalar(KernelText *k, const char *type, const char *name, const char *arg);
 /* Operand of a slot, under the slot's name; nothing when absent. */

@@ -2,48 +2,36 @@
  * launching function, and the call that takes the chain's place. */
 #include <string.h>
 
-#include "codegen/emit_parts.h"
+#include "codegen/emit_setup.h"
 #include "codegen/step_cost.h"
 #include "ir/slots.h"
 
 enum { THREADS = 320 };
 
-static const WeightTensor *tensor_of(const Emit *e, const PlanFunc *pf, const Op *op, int slot,
-                                     int step)
-{
-    int i = weights_find(e->ctx, e->plan->weights, pf->func, op->in[slot], step);
-    if (i < 0) {
-        BUG("no weights for operand %d of %s", slot, op_name(op->kind));
-    }
-    return &e->plan->weights->tensors.data[i];
-}
-
-static void set_int(KernelText *k, const char *name, int64_t i)
-{
-    tmpl_set_int(&k->env, name, i);
-}
-
 static void set_sizes(KernelText *k, const StepPlan *s)
 {
     const Attrs *a = &s->attention->a;
     const Func *layer = s->layer->func;
-    set_int(k, "LAYERS", s->layers);
-    set_int(k, "D_MODEL", layer->value[s->gate_up->in[MATMUL_W]].type->dim[1]);
-    set_int(k, "D_FF", layer->value[s->down->in[MATMUL_W]].type->dim[1]);
-    set_int(k, "VOCAB", s->head->func->value[s->logits->in[MATMUL_W]].type->dim[0]);
-    set_int(k, "HEADS", a->heads);
-    set_int(k, "KV", a->kv_heads);
-    set_int(k, "HEAD_DIM", a->head_dim);
-    set_int(k, "CHUNK", s->chunk);
-    set_int(k, "SLOTS", s->slots);
-    set_int(k, "FLYING", s->flying);
-    set_int(k, "EXTRA", s->extra);
-    set_int(k, "COPIES", s->copies);
-    set_int(k, "ROW_TILES", s->row_tiles);
-    set_int(k, "LONGEST", s->longest);
-    set_int(k, "SHARED", s->shared);
-    set_int(k, "WORDS", s->words);
-    set_int(k, "MOST_BLOCKS", STEP_MOST_BLOCKS);
+    emit_set_int(k, "LAYERS", s->layers);
+    emit_set_int(k, "D_MODEL", layer->value[s->gate_up->in[MATMUL_W]].type->dim[1]);
+    emit_set_int(k, "D_FF", layer->value[s->down->in[MATMUL_W]].type->dim[1]);
+    emit_set_int(k, "VOCAB", s->head->func->value[s->logits->in[MATMUL_W]].type->dim[0]);
+    emit_set_int(k, "HEADS", a->heads);
+    emit_set_int(k, "KV", a->kv_heads);
+    emit_set_int(k, "HEAD_DIM", a->head_dim);
+    emit_set_int(k, "CHUNK", s->chunk);
+    emit_set_int(k, "SLOTS", s->slots);
+    emit_set_int(k, "FLYING", s->flying);
+    emit_set_int(k, "EXTRA", s->extra);
+    emit_set_int(k, "COPIES", s->copies);
+    emit_set_int(k, "ROW_TILES", s->row_tiles);
+    emit_set_int(k, "LONGEST", s->longest);
+    emit_set_int(k, "SHARED", s->shared);
+    emit_set_int(k, "WORDS", s->words);
+    emit_set_int(k, "MOST_BLOCKS", STEP_MOST_BLOCKS);
+    emit_set_int(k, "TURN", STEP_TURN);
+    emit_set_int(k, "MAX_SPLITS", STEP_MAX_SPLITS);
+    emit_set_int(k, "SPLIT_POSITIONS", STEP_SPLIT_POSITIONS);
     enum { LOG2_E_DIGITS = 17 };
     Arena *arena = k->emit->ctx->arena;
     tmpl_set_string(&k->env, "score_scale",
@@ -89,7 +77,7 @@ static unsigned long long in_layer(KernelText *k, const StepPlan *s, int phase, 
 {
     bool none = phase == STEP_HEAD || slot == 0;
     const Op *op = s->matrix[phase].op;
-    return none ? 0 : tensor_of(k->emit, s->layer, op, slot, s->step)->in_block;
+    return none ? 0 : emit_tensor_of(k->emit, s->layer->func, op, slot, s->step)->in_block;
 }
 
 static int scale_slot(const StepMatrix *m)
@@ -122,26 +110,19 @@ static void set_stored(KernelText *k, const StepPlan *s)
 static void set_places(KernelText *k, const StepPlan *s)
 {
     const Emit *e = k->emit;
-    const WeightTensor *qkv = tensor_of(e, s->layer, s->qkv, QKV_W, s->step);
+    const WeightTensor *qkv = emit_tensor_of(e, s->layer->func, s->qkv, QKV_W, s->step);
     const KvBlock *kv = &e->plan->kv.data[s->step]; /* a function each */
-    set_int(k, "LAYER_BYTES", (int64_t)qkv->stride);
-    set_int(k, "CACHE_BYTES", kv->stride);
-    set_int(k, "AT_KEYS",
-            kv->offset +
-                plan_state_offset(s->layer->func, s->layer->place[s->qkv->in[QKV_K_CACHE]].index));
-    set_int(k, "AT_VALUES",
-            kv->offset +
-                plan_state_offset(s->layer->func, s->layer->place[s->qkv->in[QKV_V_CACHE]].index));
+    emit_set_int(k, "LAYER_BYTES", (int64_t)qkv->stride);
+    emit_set_int(k, "CACHE_BYTES", kv->stride);
+    emit_set_int(k, "AT_KEYS",
+                 kv->offset + plan_state_offset(s->layer->func,
+                                                s->layer->place[s->qkv->in[QKV_K_CACHE]].index));
+    emit_set_int(k, "AT_VALUES",
+                 kv->offset + plan_state_offset(s->layer->func,
+                                                s->layer->place[s->qkv->in[QKV_V_CACHE]].index));
 }
 
 /* ---- parameters ------------------------------------------------------------------------------ */
-
-static void add_param(KernelText *k, const char *type, const char *name, Str arg)
-{
-    StrTable *s = k->emit->ctx->strings;
-    KernelParam p = {.name = str_intern(s, name), .type = str_intern(s, type), .arg = arg};
-    vec_push(k->emit->ctx->arena, &k->params, p);
-}
 
 static Str scratch_arg(KernelText *k, const StepPlan *s, ValueId v)
 {
@@ -158,10 +139,10 @@ static void add_head_codes(KernelText *k, const StepPlan *s)
     const int slot[] = {scale_slot(m), m->zeros};
     for (int i = 0; i < 2; i++) {
         if (slot[i] != 0) {
-            const WeightTensor *w = tensor_of(k->emit, s->head, m->op, slot[i], -1);
-            add_param(k, "const uint8_t *", names[i],
-                      str_internf(k->emit->ctx->strings, "run->weights + %llu",
-                                  (unsigned long long)w->offset));
+            const WeightTensor *w = emit_tensor_of(k->emit, s->head->func, m->op, slot[i], -1);
+            emit_add_scalar(k, "const uint8_t *", names[i],
+                            str_internf(k->emit->ctx->strings, "run->weights + %llu",
+                                        (unsigned long long)w->offset));
         }
     }
 }
@@ -170,30 +151,31 @@ static void add_params(KernelText *k, const StepPlan *s)
 {
     const Emit *e = k->emit;
     StrTable *t = e->ctx->strings;
-    const WeightTensor *qkv = tensor_of(e, s->layer, s->qkv, QKV_W, s->step);
-    const WeightTensor *head = tensor_of(e, s->head, s->logits, MATMUL_W, -1);
-    add_param(
+    const WeightTensor *qkv = emit_tensor_of(e, s->layer->func, s->qkv, QKV_W, s->step);
+    const WeightTensor *head = emit_tensor_of(e, s->head->func, s->logits, MATMUL_W, -1);
+    emit_add_scalar(
         k, "const uint8_t *", "weights",
         str_internf(t, "run->weights + %llu", (unsigned long long)(qkv->offset - qkv->in_block)));
-    add_param(k, "const uint8_t *", "head",
-              str_internf(t, "run->weights + %llu", (unsigned long long)head->offset));
+    emit_add_scalar(k, "const uint8_t *", "head",
+                    str_internf(t, "run->weights + %llu", (unsigned long long)head->offset));
     add_head_codes(k, s);
     if (s->logits->in[MATMUL_NORM_GAIN] != 0) {
-        const WeightTensor *gain = tensor_of(e, s->head, s->logits, MATMUL_NORM_GAIN, -1);
-        add_param(k, "const uint16_t *", "final_gain",
-                  str_internf(t, "(const uint16_t *)(run->weights + %llu)",
-                              (unsigned long long)gain->offset));
+        const WeightTensor *gain =
+            emit_tensor_of(e, s->head->func, s->logits, MATMUL_NORM_GAIN, -1);
+        emit_add_scalar(k, "const uint16_t *", "final_gain",
+                        str_internf(t, "(const uint16_t *)(run->weights + %llu)",
+                                    (unsigned long long)gain->offset));
     }
     if (s->begin == NULL) {
-        add_param(k, "const float *", "x", scratch_arg(k, s, s->qkv->in[QKV_X]));
-        add_param(k, "const float *", "angles", scratch_arg(k, s, s->qkv->in[QKV_ANGLES]));
+        emit_add_scalar(k, "const float *", "x", scratch_arg(k, s, s->qkv->in[QKV_X]));
+        emit_add_scalar(k, "const float *", "angles", scratch_arg(k, s, s->qkv->in[QKV_ANGLES]));
     }
     emit_step_ends(k, s);
-    add_param(k, "uint8_t *const *", "kv", str_intern(t, "run->kv_table"));
-    add_param(k, "float *", "logits", str_intern(t, "run->logits"));
-    add_param(k, "uint64_t *", "words",
-              str_internf(t, "(uint64_t *)(run->scratch + %lld)", (long long)s->words_at));
-    add_param(k, "uint32_t *", "stalled", str_intern(t, "sinter_gpu_stalled(run->gpu)"));
+    emit_add_scalar(k, "uint8_t *const *", "kv", "run->kv_table");
+    emit_add_scalar(k, "float *", "logits", "run->logits");
+    emit_add_scalar(k, "uint64_t *", "words",
+                    str_internf(t, "(uint64_t *)(run->scratch + %lld)", (long long)s->words_at));
+    emit_add_scalar(k, "uint32_t *", "stalled", "sinter_gpu_stalled(run->gpu)");
 }
 
 /* The parameters as the kernel's declaration has them. */
@@ -374,8 +356,8 @@ bool emit_step(Emit *e)
         text.k.env = (TmplEnv){.ctx = e->ctx, .user = &text, .call = call_step};
         add_params(&text.k, s);
         if (stamped) {
-            add_param(&text.k, "unsigned long long *", "clocks",
-                      str_intern(e->ctx->strings, "sinter_gpu_clocks(run->gpu)"));
+            emit_add_scalar(&text.k, "unsigned long long *", "clocks",
+                            "sinter_gpu_clocks(run->gpu)");
         }
         if (!add_kernel(e, &text, s)) {
             return false;

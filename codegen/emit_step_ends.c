@@ -18,11 +18,7 @@ static KernelParam add_constant(KernelText *k, const StepPlan *s, const Op *op, 
     if (slot >= op->n_in || op->in[slot] == 0) {
         return (KernelParam){0};
     }
-    int i = weights_find(ctx, k->emit->plan->weights, s->begin->func, op->in[slot], -1);
-    if (i < 0) {
-        BUG("no weights for operand %d of %s", slot, op_name(op->kind));
-    }
-    const WeightTensor *t = &k->emit->plan->weights->tensors.data[i];
+    const WeightTensor *t = emit_tensor_of(k->emit, s->begin->func, op, slot, -1);
     KernelParam p = {.ir = t->type, .stored = t->type->dtype, .name = emit_intern(k, name)};
     p.type = str_internf(ctx->strings, "const %s *", emit_ctype(p.stored));
     p.arg = str_internf(ctx->strings, "(%s)(run->weights + %llu)", p.type,

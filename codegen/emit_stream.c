@@ -1,31 +1,26 @@
 /* emit_stream.c - the variables of templates/cuda/matmul_stream.cu. */
-#include "codegen/emit_parts.h"
+#include "codegen/emit_setup.h"
 
 #include "codegen/stream.h"
 #include "ir/slots.h"
 
-static void set_int(KernelText *k, const char *name, int64_t i)
-{
-    tmpl_set_int(&k->env, name, i);
-}
-
 static void set_shape(KernelText *k, const StreamShape *s)
 {
-    set_int(k, "TOKENS", s->tokens);
-    set_int(k, "BITS", s->bits);
-    set_int(k, "LINE", s->line);
-    set_int(k, "X_BYTES", s->x_bytes);
-    set_int(k, "WARPS", STREAM_WARPS);
-    set_int(k, "TILES", s->tiles);
-    set_int(k, "CHUNK", s->chunk);
-    set_int(k, "SLOTS", s->slots);
-    set_int(k, "ROUND", s->round);
-    set_int(k, "PARTS", s->parts);
-    set_int(k, "GROUPS_IN_BLOCK", s->groups_in_block);
-    set_int(k, "BLOCK_BYTES", s->block_bytes);
-    set_int(k, "SQUARES_AT", s->squares_at);
-    set_int(k, "START_AT", s->start_at);
-    set_int(k, "SHARED", s->shared);
+    emit_set_int(k, "TOKENS", s->tokens);
+    emit_set_int(k, "BITS", s->bits);
+    emit_set_int(k, "LINE", s->line);
+    emit_set_int(k, "X_BYTES", s->x_bytes);
+    emit_set_int(k, "WARPS", STREAM_WARPS);
+    emit_set_int(k, "TILES", s->tiles);
+    emit_set_int(k, "CHUNK", s->chunk);
+    emit_set_int(k, "SLOTS", s->slots);
+    emit_set_int(k, "ROUND", s->round);
+    emit_set_int(k, "PARTS", s->parts);
+    emit_set_int(k, "GROUPS_IN_BLOCK", s->groups_in_block);
+    emit_set_int(k, "BLOCK_BYTES", s->block_bytes);
+    emit_set_int(k, "SQUARES_AT", s->squares_at);
+    emit_set_int(k, "START_AT", s->start_at);
+    emit_set_int(k, "SHARED", s->shared);
     tmpl_set_bool(&k->env, "x_held", s->held);
     tmpl_set_bool(&k->env, "scaled", s->groups_in_block > 0);
     tmpl_set_bool(&k->env, "fast_groups", s->fast_groups);
@@ -53,7 +48,7 @@ static void set_held(KernelText *k, const StreamShape *s, const KernelParam *x, 
     Arena *a = k->emit->ctx->arena;
     const char *at = order[s->bits == 16 ? 0 : s->bits == 8 ? 1 : 2];
     bool wide = x->stored == DT_F32;
-    set_int(k, "AT_ONCE", wide ? AT_ONCE_F32 : AT_ONCE);
+    emit_set_int(k, "AT_ONCE", wide ? AT_ONCE_F32 : AT_ONCE);
     tmpl_set_string(&k->env, "raw_octet", wide ? "raw[i - turn]" : "x_regs[i]");
     for (int i = 0; i < 4; i++) {
         const char *name = arena_printf(a, "x_pair_%c", 'a' + i);
@@ -71,9 +66,9 @@ void emit_stream_variables(KernelText *k)
     Arena *a = k->emit->ctx->arena;
     set_shape(k, &s);
     set_gain(k);
-    set_int(k, "ZERO", op->a.zero);
-    set_int(k, "GROUP", op->a.group);
-    set_int(k, "WAYS", op->a.interleave > 0 ? 2 : 1);
+    emit_set_int(k, "ZERO", op->a.zero);
+    emit_set_int(k, "GROUP", op->a.group);
+    emit_set_int(k, "WAYS", op->a.interleave > 0 ? 2 : 1);
     tmpl_set_bool(&k->env, "has_norm", op->a.norm_eps > 0);
     tmpl_set_string(&k->env, "norm_eps", emit_f32(k->emit->ctx, op->a.norm_eps));
     bool e4m3 = emit_find_param(k, "w")->stored == DT_E4M3;

@@ -16,7 +16,9 @@ typedef enum DecodeHow {
 /* False when the name is none of auto, chain, stream (NULL: auto). */
 bool step_parse_how(const char *name, DecodeHow *how);
 
-enum { STEP_MOST_BLOCKS = 256 };
+/* How a layer's tiles go round the blocks: the next layer's first tile is STEP_TURN blocks on.
+ * Positions of a head's attention: at most so many parts, each of so many positions or more. */
+enum { STEP_MOST_BLOCKS = 256, STEP_TURN = 37, STEP_MAX_SPLITS = 16, STEP_SPLIT_POSITIONS = 128 };
 
 typedef enum StepPhase {
     STEP_QKV,

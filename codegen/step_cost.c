@@ -4,7 +4,7 @@
 
 #include "ir/slots.h"
 
-enum { ROWS = 16, MAX_SPLITS = 16, SPLIT_POSITIONS = 128, TURN = 37 };
+enum { ROWS = 16 };
 
 /* Of the weights, of scales and of zero points. */
 static double matrix_bytes(const PlanFunc *pf, const Op *op)
@@ -47,8 +47,8 @@ static StepPhaseCost matrix_cost(Arena *a, const StepPlan *s, const char *name, 
     p.tiles = pf->func->value[op->in[MATMUL_W]].type->dim[0] / ROWS;
     double bytes = matrix_bytes(pf, op), *share = ARENA_ARRAY(a, double, blocks);
     for (int layer = 0; layer < p.calls; layer++) {
-        int64_t turned = op == s->qkv       ? (int64_t)layer * TURN
-                         : op == s->gate_up ? (int64_t)layer * TURN + p.tiles
+        int64_t turned = op == s->qkv       ? (int64_t)layer * STEP_TURN
+                         : op == s->gate_up ? (int64_t)layer * STEP_TURN + p.tiles
                                             : 0;
         share_tiles(share, blocks, p.tiles, turned, bytes / (double)p.tiles);
     }
@@ -60,7 +60,7 @@ static StepPhaseCost matrix_cost(Arena *a, const StepPlan *s, const char *name, 
 static int splits_of(int64_t positions, int64_t kv_heads, int blocks)
 {
     int splits = 1;
-    while (splits < MAX_SPLITS && splits * SPLIT_POSITIONS < positions &&
+    while (splits < STEP_MAX_SPLITS && splits * STEP_SPLIT_POSITIONS < positions &&
            splits * 2 * kv_heads <= blocks) {
         splits *= 2;
     }
@@ -80,7 +80,7 @@ static StepPhaseCost attention_cost(Arena *a, const StepPlan *s, int64_t kv_len,
     double *share = ARENA_ARRAY(a, double, blocks);
     for (int layer = 0; layer < p.calls; layer++) {
         for (int b = 0; b < blocks; b++) {
-            int64_t first = (b + (int64_t)layer * TURN) % blocks;
+            int64_t first = (b + (int64_t)layer * STEP_TURN) % blocks;
             int64_t rank = (first + blocks - tiles % blocks) % blocks;
             share[b] += rank < parts ? bytes / (double)parts : 0;
         }

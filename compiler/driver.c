@@ -4,7 +4,6 @@
  *                                          `-> packed weights
  *
  * Each command is one function; what they share is in compilation.c. */
-#include "codegen/step.h"
 #include "compiler/driver.h"
 
 #include <stdio.h>

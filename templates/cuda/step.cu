@@ -32,7 +32,7 @@ enum { LAYERS = ${LAYERS}, D_MODEL = ${D_MODEL}, D_FF = ${D_FF}, VOCAB = ${VOCAB
 enum { HEADS = ${HEADS}, KV = ${KV}, GROUP = HEADS / KV, HEAD_DIM = ${HEAD_DIM} };
 enum { CHUNK = ${CHUNK}, EXTRA = ${EXTRA}, SLOTS = ${SLOTS}, FLYING = ${FLYING} };
 enum { COPIES = ${COPIES} };
-enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = 16 };
+enum { ROW_TILES = ${ROW_TILES}, LONGEST = ${LONGEST}, PARTS = 4, MAX_SPLITS = ${MAX_SPLITS} };
 enum { MOST_BLOCKS = ${MOST_BLOCKS} };
 enum Phase { QKV, O, GATE_UP, DOWN, HEAD };
 /* In the order in which they follow from each other; x of O and later phases: O_X + phase - O. */
@@ -77,8 +77,9 @@ template <int P> struct Shape {
     /* Tiles go round the blocks; who has one more than the others changes from layer to layer. */
     static __device__ __forceinline__ int first_tile(int layer)
     {
-        const int turned =
-            P == O || P == DOWN || P == HEAD ? 0 : layer * 37 + (P == GATE_UP ? (int)TILES : 0);
+        const int turned = P == O || P == DOWN || P == HEAD
+                               ? 0
+                               : layer * ${TURN} + (P == GATE_UP ? (int)TILES : 0);
         return ((int)blockIdx.x + turned) % (int)gridDim.x;
     }
 

@@ -127,11 +127,12 @@ struct Heads {
     }
 };
 
-/* Blocks that share a kv head's positions: a power of two, 128 positions each. */
+/* Blocks that share a kv head's positions: a power of two, ${SPLIT_POSITIONS} positions each. */
 __device__ __forceinline__ int splits_of(int position)
 {
     int splits = 1;
-    while (splits < MAX_SPLITS && splits * 128 < position && splits * 2 * KV <= (int)gridDim.x) {
+    while (splits < MAX_SPLITS && splits * ${SPLIT_POSITIONS} < position &&
+           splits * 2 * KV <= (int)gridDim.x) {
         splits *= 2;
     }
     return splits;
