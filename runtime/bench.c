@@ -21,9 +21,9 @@ static SinterStatus fill_depth(Bench *b)
     return status;
 }
 
-static SinterStatus run_prefill(Bench *b, int tokens)
+static SinterStatus run_prefill(Bench *b, Result *r)
 {
-    return sinter_feed(b->q[0], b->ids, (size_t)tokens);
+    return sinter_feed(b->q[0], b->ids, (size_t)r->tokens);
 }
 
 static int want_more(void *user, const int32_t *ids)
@@ -43,21 +43,27 @@ static SinterStatus run_draws(Bench *b, int tokens)
     return sinter_continue(b->q, b->args->batch, b->ids, sampling, tokens, want_more, NULL);
 }
 
-static SinterStatus run_decode(Bench *b, int tokens)
+SinterStatus bench_step(Bench *b, int i)
 {
     int32_t id[SINTER_MAX_BATCH];
+    for (int k = 0; k < b->args->batch; k++)
+        id[k] = b->ids[(i + k) % sinter_context(b->s)];
+    return sinter_step(b->q, id, b->args->batch);
+}
+
+static SinterStatus run_decode(Bench *b, Result *r)
+{
     SinterStatus status = SINTER_OK;
     if (b->s->gpu && b->s->model->gpu->sample)
-        return run_draws(b, tokens);
-    for (int i = 0; !status && i < tokens; i++) {
-        for (int k = 0; k < b->args->batch; k++)
-            id[k] = b->ids[(i + k) % sinter_context(b->s)];
-        status = sinter_step(b->q, id, b->args->batch);
-    }
+        return run_draws(b, r->tokens);
+    if (b->reads && !b->s->profile)
+        return bench_decode_beside_reads(b, r);
+    for (int i = 0; !status && i < r->tokens; i++)
+        status = bench_step(b, i);
     return status;
 }
 
-typedef SinterStatus (*BenchFn)(Bench *b, int tokens);
+typedef SinterStatus (*BenchFn)(Bench *b, Result *r);
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -72,19 +78,22 @@ static SinterStatus measure(Bench *b, BenchFn fn, Result *r)
     for (int i = -1; i < b->args->repeats; i++) {
         SinterStatus status = fill_depth(b);
         double bytes = s->bytes_read;
+        r->aside = 0, r->n_shares = i <= 0 ? 0 : r->n_shares;
         uint64_t start = sinter_now_ns();
         if (!status)
-            status = fn(b, r->tokens);
+            status = fn(b, r);
         if (status)
             return status;
         if (!b->args->quiet)
             progress_show(r->name, i + 2, b->args->repeats + 1);
         if (i < 0)
             continue;
-        r->seconds[r->n++] = (double)(sinter_now_ns() - start) / 1e9;
+        r->seconds[r->n++] = (double)(sinter_now_ns() - start) / 1e9 - r->aside;
         r->bytes += s->bytes_read - bytes;
     }
     qsort(r->seconds, (size_t)r->n, sizeof *r->seconds, compare_doubles);
+    if (r->n_shares > 0)
+        qsort(r->shares, (size_t)r->n_shares, sizeof *r->shares, compare_doubles);
     return SINTER_OK;
 }
 
@@ -122,7 +131,7 @@ static SinterStatus profile(Bench *b, BenchFn fn, const SinterEntry *e, Result *
         status = gpu_stamps_clear(b->s->gpu, &b->s->error);
     b->s->profile = r->profile.ns;
     if (!status)
-        status = fn(b, r->tokens);
+        status = fn(b, r);
     b->s->profile = NULL;
     if (!status)
         status = read_stamps(b, &r->profile);
@@ -166,6 +175,20 @@ static double probe(const Bench *b)
     return b->s->gpu ? gpu_bandwidth(b->s->gpu) : bandwidth_probe(b->s->pool);
 }
 
+/* What --probe-steps needs for the test of decode. */
+static SinterStatus prepare_reads(Bench *b, Result *r)
+{
+    if (b->s->gpu)
+        return message_set(
+            &b->s->error, SINTER_BAD_INPUT,
+            "--probe-steps: reads between steps are for programs of the CPU; leave it out");
+    b->reads = bandwidth_open(b->s->pool);
+    r->shares = calloc((size_t)b->args->repeats * (size_t)r->tokens, sizeof *r->shares);
+    return b->reads && r->shares ? SINTER_OK
+                                 : message_set(&b->s->error, SINTER_ENVIRONMENT,
+                                               "no memory for the reads of --probe-steps");
+}
+
 static SinterStatus run_tests(Bench *b, Result *r, int n)
 {
     SinterStatus status = SINTER_OK;
@@ -185,13 +208,20 @@ static SinterStatus measure_all(Bench *b, double *seconds, int prompt, int decod
         r[n++] = make_result("pp", prompt, 1, a->bench_depth, seconds);
     if (decode > 0)
         r[n++] = make_result("tg", decode, a->batch, a->bench_depth, seconds + a->repeats);
-    SinterStatus status = run_tests(b, r, n);
+    SinterStatus status = SINTER_OK;
+    if (decode > 0 && a->probe_steps)
+        status = prepare_reads(b, &r[n - 1]);
+    if (!status)
+        status = run_tests(b, r, n);
+    bandwidth_close(b->reads);
     if (!a->quiet)
         progress_clear();
     if (!status)
         bench_print(b, r, n);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         free(r[i].profile.ns);
+        free(r[i].shares);
+    }
     return status;
 }
 

@@ -94,6 +94,12 @@ static double bandwidth(const Bench *b)
     return b->before > b->after ? b->before : b->after;
 }
 
+/* Of the steps, at `quarters` quarters of them: 2 is the median. */
+static double share(const Result *r, int quarters)
+{
+    return r->shares[(r->n_shares - 1) * quarters / 4];
+}
+
 static void print_row(const Bench *b, const Result *r)
 {
     double m = median(r);
@@ -105,6 +111,10 @@ static void print_row(const Bench *b, const Result *r)
     if (r->bytes > 0 && b->peak > 0)
         printf(" %6.1f %%", 100 * bytes_per_second(r) / b->peak);
     putchar('\n');
+    if (r->n_shares > 0)
+        printf("%-12s a step's share of the reads beside it: %.1f %% (a quarter below %.1f, above "
+               "%.1f)\n",
+               "", 100 * share(r, 2), 100 * share(r, 1), 100 * share(r, 3));
 }
 
 /* What the GPU's memory and the link to it gave. */
@@ -148,6 +158,8 @@ static void print_json_result(const Bench *b, const Result *r)
                bytes_per_second(r) / bandwidth(b));
     if (r->bytes > 0 && b->peak > 0)
         printf(", \"of_peak\": %.4f", bytes_per_second(r) / b->peak);
+    if (r->n_shares > 0)
+        printf(", \"of_reads_beside\": [%.4f, %.4f, %.4f]", share(r, 1), share(r, 2), share(r, 3));
     if (r->profile.entry)
         print_json_profile(b, &r->profile);
     bench_print_json_phases(&r->profile);

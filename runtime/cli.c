@@ -86,6 +86,9 @@ static const Option options[] = {
     {CLI_BENCH, "-r", "--repeat", "N", INT, AT(repeats), 1, 1000, "runs of each test"},
     {CLI_BENCH, "--profile", NULL, NULL, FLAG, AT(profile), 0, 0,
      "time, bytes and FLOPs of each kernel"},
+    {CLI_BENCH, "--probe-steps", NULL, NULL, FLAG, AT(probe_steps), 0, 0,
+     "CPU: reads of memory between the steps of decode too; what a step reaches of the ones right "
+     "before and behind it"},
     {CLI_EVAL, "--window", NULL, "N", INT, AT(window), 1, INT_LARGE,
      "ids of each window; else context - 1"},
     {CLI_BENCH | CLI_EVAL | CLI_INFO, "--json", NULL, NULL, FLAG, AT(json), 0, 0,

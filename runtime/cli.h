@@ -31,7 +31,7 @@ typedef struct CliArgs {
     float temperature, top_p;
     float peak; /* GB/s; 0: not given */
     int bench_prompt, bench_n, bench_depth, repeats;
-    int decode, json, profile, quiet, no_bos, skip_checksums;
+    int decode, json, profile, probe_steps, quiet, no_bos, skip_checksums;
 } CliArgs;
 
 /* Fills *a from argv with defaults for the rest; SINTER_BAD_INPUT names the option and the remedy.

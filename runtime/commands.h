@@ -14,8 +14,14 @@ SinterStatus eval_run(Sinter *s, const CliArgs *a);     /* eval.c */
 /* info.c; needs no open model: what is wrong with the weights is part of what it prints. */
 SinterStatus info_run(const CliArgs *a, const char *weights_path);
 
-/* bandwidth.c: bytes/s that all threads of the pool read from memory; 0 when memory lacks. */
+/* bandwidth.c: bytes/s that all threads of the pool read from memory, the best of some passes over
+ * a buffer much larger than the caches; 0 when memory lacks. */
 double bandwidth_probe(Pool *pool);
+/* The same in single passes, each from where the one before ended. NULL: memory lacks. */
+typedef struct Bandwidth Bandwidth;
+Bandwidth *bandwidth_open(Pool *pool);
+void bandwidth_close(Bandwidth *b);
+double bandwidth_pass(Bandwidth *b, double bytes);
 
 /* progress.c: a line on standard error, rewritten in place; only when that is a terminal. */
 void progress_show(const char *what, double done, double total);

@@ -11,10 +11,12 @@
       --quiet-below 4             wait before each round until others use less of the CPU, percent
       SINTER: the command, default build/release/bin/sinter
 
-All contenders of a line run once a round, in turn, forwards and backwards by rounds. A run's share of
-the bandwidth is of the mean of the probes right before and right after it, made by one and the same
-program with the same threads. Printed: median and smallest .. largest over the rounds, the median of
-each round's ratio to the first contender, and how much of the CPU others took. Random weights."""
+All contenders of a line run once a round, in turn, forwards and backwards by rounds. "of read" is a
+run's share of the mean of the probes right before and right after it, made by one and the same program
+with the same threads; "of reads beside" is what sinter's steps reach of a read of memory right before
+and right after each step, their median (bench --probe-steps). Printed: median and smallest .. largest
+over the rounds, the median of each round's ratio to the first contender, and how much of the CPU others
+took. Random weights."""
 import argparse, json, os, statistics, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -88,12 +90,14 @@ class Program:
 
     def __init__(self, label, path):
         self.label, self.path = label, path
+        self.beside = []  # shares of the runs so far
 
     def run(self, a, threads, kind):
-        p, n = (a.prompt, 0) if kind == "pp" else (0, a.tokens)
-        text = output_of([self.path, "bench", "--random", "1", "-p", str(p), "-n", str(n), "-r", "1", "-d",
-                          str(a.depth), "--threads", str(threads), "--json", "--quiet"])
+        what = ["-p", str(a.prompt), "-n", "0"] if kind == "pp" else ["-p", "0", "-n", str(a.tokens), "--probe-steps"]
+        text = output_of([self.path, "bench", "--random", "1", *what, "-r", "1", "-d", str(a.depth), "--threads",
+                          str(threads), "--json", "--quiet"])
         r = json.loads(text)["results"][0]
+        self.beside += r.get("of_reads_beside", [])[1:2]
         return r["tokens_per_second"], r.get("bytes_per_second")
 
     def first(self, ids, threads):
@@ -108,6 +112,7 @@ class Peer:
 
     def __init__(self, label, command, model):
         self.label, self.command, self.model = label, command, model
+        self.beside = []
 
     def run(self, a, threads, kind):
         p, n = (a.prompt, 0) if kind == "pp" else (0, a.tokens)
@@ -155,6 +160,8 @@ def probe(program, threads):
 def measure(contenders, prober, a, threads, kind):
     """Of each contender a list over the rounds: tokens/s, bytes/s, probed bytes/s, foreign percent."""
     runs = [[] for _ in contenders]
+    for c in contenders:
+        c.beside = []
     for turn in range(a.rounds):
         if a.quiet_below < 100:
             wait_for_quiet(a.quiet_below)
@@ -182,6 +189,8 @@ def print_runs(line, contenders, runs, threads, kind, a):
         if all(r[1] for r in mine):
             text += f"  {spread([100 * r[1] / r[2] for r in mine]):26} % of read"
             text += f"  {spread([r[2] / 1e9 for r in mine]):24} GB/s probed"
+        if c.beside and kind == "tg":
+            text += f"  {spread([100 * share for share in c.beside]):26} % of reads beside"
         ratios = [r[0] / first[0] for r, first in zip(mine, runs[0])]
         if c is not contenders[0]:
             text += f"  x {spread(ratios, '{:.3f}')}"

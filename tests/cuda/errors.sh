@@ -62,6 +62,8 @@ refused "the GPU is too small" 2 env FAKE_FREE=1000000 FAKE_TOTAL=1000000 "$tt" 
     -- "0.00 of 0.00 GB are free" "--quant"
 refused "profile: an event is lost" 2 env FAKE_CUDA=cuEventElapsedTime FAKE_AFTER=30 "$tt" bench -p 8 -n 4 \
     -r 1 -q --profile -- "CUDA_ERROR_FAKE"
+refused "bench: reads between steps are the CPU's" 1 "$tt" bench -p 8 -n 4 -r 1 -q --probe-steps \
+    -- "--probe-steps" "leave it out"
 check "bench: table, profile of both tests and of the draw" sh -c \
     "$tt bench -p 8 -n 4 -r 1 -q --profile >$work/out && grep -q '^tg4' $work/out && grep -q sample_ids $work/out"
 check "bench: JSON" sh -c "$tt bench -p 8 -n 4 -r 1 -q --profile --json | python3 -m json.tool >/dev/null"

@@ -89,6 +89,15 @@ benches()
 }
 check "sinter bench" benches
 
+benches_beside_reads()
+{
+    "$tt" bench -p 0 -n 5 -r 2 --probe-steps --json -q | python3 -c 'import json, sys
+low, middle, high = json.load(sys.stdin)["results"][0]["of_reads_beside"]
+sys.exit(not 0 < low <= middle <= high)' &&
+        "$tt" bench -p 16 -n 5 -r 1 --probe-steps -q | grep "share of the reads beside it"
+}
+check "bench reads memory between its steps" benches_beside_reads
+
 smaller_than_a_megabyte()
 {
     ls -l "$tt"
