@@ -45,6 +45,10 @@ SinterStatus gpu_make_buffers(SinterGpu *g, int rows_max, int logit_rows, size_t
  * graph at its first step and replayed. */
 SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host, int logit_rows,
                       Message *m);
+/* The step's kernels `times` in a row behind one copy of its input: seconds of one, by the device's
+ * clock. For models without an embedding, whose rows come from the host. */
+SinterStatus gpu_repeat(SinterGpu *g, const SinterEntry *e, const SinterRun *host, int times,
+                        double *seconds, Message *m);
 /* Steps that draw their own next ids: begin sends what host->rows sequences begin with, `sampling`
  * [rows] included; each step is enqueued at once; ids waits for the oldest step that was not taken
  * yet (at most SINTER_RING of them) and gives its ids [rows], -1: no logit was a number; end waits

@@ -268,7 +268,7 @@ void gpu_run_kernels(SinterGpu *g, const SinterEntry *e, const SinterRun *run, i
 }
 
 /* A chunk of which every row's logits are wanted gets room of its own, made for the first one. */
-static SinterStatus place_logits(SinterGpu *g, const SinterEntry *e, SinterRun *run, Message *m)
+SinterStatus gpu_place_logits(SinterGpu *g, const SinterEntry *e, SinterRun *run, Message *m)
 {
     size_t bytes = (size_t)e->rows * (size_t)g->model->vocab * sizeof(float);
     if (is_decode(g, e) || (run->logits_wanted != SINTER_LOGITS_ALL && !g->model->every_row))
@@ -283,7 +283,7 @@ SinterStatus gpu_step(SinterGpu *g, const SinterEntry *e, const SinterRun *host,
                       Message *m)
 {
     SinterRun run = gpu_device_run(g, e, host);
-    if (place_logits(g, e, &run, m))
+    if (gpu_place_logits(g, e, &run, m))
         return SINTER_ENVIRONMENT;
     gpu_send_control(g, e, host);
     if (!g->error)

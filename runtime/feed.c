@@ -29,8 +29,8 @@ static int logit_rows(const Sinter *s, const SinterEntry *e, const SinterRun *ru
     return run->logits_wanted == SINTER_LOGITS_LAST;
 }
 
-/* Runs an entry on what s->tokens and s->pos hold; run has kv, logits, rows and logits_wanted. */
-static SinterStatus run_entry(Sinter *s, const SinterEntry *e, SinterRun run)
+/* The run with what the host has for it; rows that the step has more are marked. */
+static SinterRun with_rows(Sinter *s, const SinterEntry *e, SinterRun run)
 {
     for (int i = run.rows; i < e->rows; i++) {
         s->tokens[i] = 0;
@@ -40,6 +40,13 @@ static SinterStatus run_entry(Sinter *s, const SinterEntry *e, SinterRun run)
     run.pos = s->pos;
     run.input = s->input;
     run.profile = s->profile;
+    return run;
+}
+
+/* Runs an entry on what s->tokens and s->pos hold; run has kv, logits, rows and logits_wanted. */
+static SinterStatus run_entry(Sinter *s, const SinterEntry *e, SinterRun run)
+{
+    run = with_rows(s, e, run);
     if (s->gpu)
         return gpu_step(s->gpu, e, &run, logit_rows(s, e, &run), &s->error);
     run.weights = s->weights.data;
@@ -289,6 +296,21 @@ SinterStatus sinter_feed_rows(SinterSequence *q, const float *rows, size_t n, fl
         status = feed_rows_chunk(q, rows + at * width, size, out + at * vocab);
     }
     return status;
+}
+
+SinterStatus engine_repeat_rows(SinterSequence *q, int n, int times, double *seconds)
+{
+    Sinter *s = q->owner;
+    const SinterEntry *e =
+        n == 1 && s->model->n_decode > 0 ? &s->model->decode[0] : &s->model->prefill;
+    for (int i = 0; i < n; i++) {
+        s->tokens[i] = 0;
+        s->pos[i] = i;
+    }
+    SinterRun run = {.rows = n, .logits_wanted = SINTER_LOGITS_ALL, .kv = {q->kv}};
+    run = with_rows(s, e, run);
+    s->bytes_read += times * engine_step_bytes(s, e).weights;
+    return gpu_repeat(s->gpu, e, &run, times, seconds, &s->error);
 }
 
 /* Sequences of one model, each once. */

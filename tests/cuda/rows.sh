@@ -1,0 +1,38 @@
+#!/bin/sh
+# A model without an embedding: `bench` sends its rows once and has its step repeated on the device.
+set -u
+. tests/lib/tap.sh
+
+if ! [ -x "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)" ]; then
+    skip "the program" "there is no nvcc here"
+    exit 0
+fi
+program rows model_specs/ffn-only.yaml --random 3 --target cuda --arch sm_90a --batch 1 --chunk 64 \
+    --set d_model=256 --set d_ff=512 || {
+    echo "not ok - the program is built"
+    exit 1
+}
+"${CC:-cc}" -shared -fPIC -o "$work/libcuda.so" tests/cuda/fake_cuda.c || exit 1
+export SINTER_LIBCUDA="$work/libcuda.so"
+ffn=$programs/rows/ffn-only
+
+# launches PATTERN COUNT OPTIONS...: bench launches (or records) kernels of that name so many times.
+launches()
+{
+    pattern=$1 count=$2
+    shift 2
+    rm -f "$work/log"
+    FAKE_LOG="$work/log" "$ffn" bench -q -r 1 "$@" >"$work/out" && cat "$work/out" &&
+        [ "$(grep -c "$pattern" "$work/log")" = "$count" ]
+}
+# a run to warm up and one that counts, a graph of 16 steps for each
+check "decode: 64 steps are four graphs of 16" launches '^decode1_.*down' 32 -p 0 -n 64
+check "fewer steps than a graph has: one of their own" launches '^decode1_.*down' 10 -p 0 -n 5
+check "prefill: 16 times the rows" launches '^prefill64_.*down' 32 -p 40 -n 0
+check "more rows than a chunk has come from the host" launches '^prefill64_.*down' 4 -p 100 -n 0
+check "its times are positive" sh -c "'$ffn' bench -q -r 2 -p 8 -n 8 --json | python3 -c 'import json, sys
+for r in json.load(sys.stdin)[\"results\"]: assert r[\"ms_per_token\"] > 0, r'"
+for call in cuStreamBeginCapture_v2 cuStreamEndCapture cuGraphInstantiateWithFlags cuGraphLaunch cuEventCreate \
+    cuEventRecord cuEventElapsedTime; do
+    refused "$call fails" 2 env FAKE_CUDA=$call "$ffn" bench -q -r 1 -p 0 -n 8 -- CUDA_ERROR_FAKE
+done
