@@ -22,13 +22,13 @@ static SinterStatus fill_depth(Bench *b)
 }
 
 /* Of rows that the host would take longer to send than the GPU takes for them: only the GPU's time
- * is the run's. */
-static SinterStatus run_rows(Bench *b, Result *r, int n, int times)
+ * is the run's, so many times that of a step. */
+static SinterStatus run_rows(Bench *b, Result *r, const SinterEntry *e, int n, int times)
 {
     double seconds = 0;
     uint64_t start = sinter_now_ns();
-    SinterStatus status = engine_repeat_rows(b->q[0], n, times, &seconds);
-    r->aside = (double)(sinter_now_ns() - start) / 1e9 - seconds * r->tokens / n;
+    SinterStatus status = engine_repeat_rows(b->q[0], e, n, times > 1 ? times : PREFILLS, &seconds);
+    r->aside = (double)(sinter_now_ns() - start) / 1e9 - seconds * times;
     return status;
 }
 
@@ -40,7 +40,7 @@ static int rows_on_gpu(const Bench *b)
 static SinterStatus run_prefill(Bench *b, Result *r)
 {
     if (rows_on_gpu(b) && r->tokens <= b->s->model->prefill.rows)
-        return run_rows(b, r, r->tokens, PREFILLS);
+        return run_rows(b, r, &b->s->model->prefill, r->tokens, 1);
     return sinter_feed(b->q[0], b->ids, (size_t)r->tokens);
 }
 
@@ -72,8 +72,9 @@ SinterStatus bench_step(Bench *b, int i)
 static SinterStatus run_decode(Bench *b, Result *r)
 {
     SinterStatus status = SINTER_OK;
-    if (rows_on_gpu(b) && b->args->batch == 1)
-        return run_rows(b, r, 1, r->tokens);
+    const SinterEntry *e = engine_decode_entry(b->s, b->args->batch);
+    if (rows_on_gpu(b) && e)
+        return run_rows(b, r, e, b->args->batch, r->tokens);
     if (b->s->gpu && b->s->model->gpu->sample)
         return run_draws(b, r->tokens);
     if (b->reads && !b->s->profile)

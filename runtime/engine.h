@@ -57,9 +57,10 @@ SinterStatus engine_feed_each(SinterSequence *q, const int32_t *ids, size_t n, E
 const SinterEntry *engine_decode_entry(const Sinter *s, int n);
 StepBytes engine_step_bytes(const Sinter *s, const SinterEntry *e);
 
-/* feed.c: a model without an embedding on a GPU: n rows through one step, `times` in a row there;
- * n <= prefill.rows. Seconds of one step. */
-SinterStatus engine_repeat_rows(SinterSequence *q, int n, int times, double *seconds);
+/* feed.c: a model without an embedding on a GPU: n <= e->rows rows through a step, `times` in a row
+ * there. Seconds of one step. */
+SinterStatus engine_repeat_rows(SinterSequence *q, const SinterEntry *e, int n, int times,
+                                double *seconds);
 /* feed.c: what sinter_step checks, and room for `steps` more; a decode step's rows, ids and
  * positions in s->tokens and s->pos; and, when one more step has been run for n sequences, their
  * lengths and the bytes read. */

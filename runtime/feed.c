@@ -298,11 +298,10 @@ SinterStatus sinter_feed_rows(SinterSequence *q, const float *rows, size_t n, fl
     return status;
 }
 
-SinterStatus engine_repeat_rows(SinterSequence *q, int n, int times, double *seconds)
+SinterStatus engine_repeat_rows(SinterSequence *q, const SinterEntry *e, int n, int times,
+                                double *seconds)
 {
     Sinter *s = q->owner;
-    const SinterEntry *e =
-        n == 1 && s->model->n_decode > 0 ? &s->model->decode[0] : &s->model->prefill;
     for (int i = 0; i < n; i++) {
         s->tokens[i] = 0;
         s->pos[i] = i;

@@ -7,7 +7,7 @@ if ! [ -x "$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)" ]; then
     skip "the program" "there is no nvcc here"
     exit 0
 fi
-program rows model_specs/ffn-only.yaml --random 3 --target cuda --arch sm_90a --batch 1 --chunk 64 \
+program rows model_specs/ffn-only.yaml --random 3 --target cuda --arch sm_90a --batch 2 --chunk 64 \
     --set d_model=256 --set d_ff=512 || {
     echo "not ok - the program is built"
     exit 1
@@ -28,6 +28,7 @@ launches()
 # a run to warm up and one that counts, a graph of 16 steps for each
 check "decode: 64 steps are four graphs of 16" launches '^decode1_.*down' 32 -p 0 -n 64
 check "fewer steps than a graph has: one of their own" launches '^decode1_.*down' 10 -p 0 -n 5
+check "steps of two sequences" launches '^decode2_.*down' 32 -p 0 -n 16 --batch 2
 check "prefill: 16 times the rows" launches '^prefill64_.*down' 32 -p 40 -n 0
 check "more rows than a chunk has come from the host" launches '^prefill64_.*down' 4 -p 100 -n 0
 check "its times are positive" sh -c "'$ffn' bench -q -r 2 -p 8 -n 8 --json | python3 -c 'import json, sys

@@ -32,7 +32,7 @@ MODELS = {
     "8b-int4": [decode(128), BATCH, prefill(2048)],
 }
 MLPS = ["ffn-epilogue", "ffn-elementwise"]
-ROWS = [1, 8, 16, 32, 64, 128, 256, 512, 2048, 8192]
+ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048, 8192]
 
 
 def bench(program, options):
@@ -79,7 +79,8 @@ def measure_mlp(folder, name):
     """Steps in a row on the device: rows come from the host, which takes longer than the kernels do."""
     bad = 0
     for rows in ROWS:
-        options = ["-p", str(rows), "-n", "0"] if rows > 1 else ["-p", "0", "-n", "64"]
+        decode = ["-p", "0", "-n", "64", "--batch", str(rows)]
+        options = decode if rows <= 8 else ["-p", str(rows), "-n", "0"]
         text = bench(os.path.join(folder, name), options + ["-r", str(REPEATS), "--json"])
         if text is None:
             bad += 1
