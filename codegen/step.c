@@ -300,10 +300,12 @@ static int64_t fixed_shared(const StepPlan *s)
 {
     const Attrs *a = &s->attention->a;
     int64_t group = a->heads / a->kv_heads;
-    int64_t attention = WARPS * group * a->head_dim * 4 + 2 * WARPS * 8 * 4 + 2 * a->head_dim * 2;
+    int64_t partial = a->head_dim / 8 * (4 * group + 2) * 8 + 2 * 8 * 4;
+    int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
+    int64_t behind = larger(d_model, a->heads * a->head_dim) * 2 + WARPS * partial;
     int64_t sums = 4 * WARPS * (16 + 1) * 4 + s->row_tiles * 16 * 4 + a->head_dim * 4;
     int64_t quarters = has_codes(s) ? s->longest / 32 * 8 : 0;
-    return larger(s->longest * 2, attention) + quarters + sums + 2 * 4 * 8;
+    return larger(s->longest * 2, behind) + quarters + sums + 2 * 4 * 8;
 }
 
 static int64_t exchange_words(const StepPlan *s)

@@ -17,8 +17,9 @@ typedef enum DecodeHow {
 bool step_parse_how(const char *name, DecodeHow *how);
 
 /* How a layer's tiles go round the blocks: the next layer's first tile is STEP_TURN blocks on.
- * Positions of a head's attention: at most so many parts, each of so many positions or more. */
-enum { STEP_MOST_BLOCKS = 256, STEP_TURN = 37, STEP_MAX_SPLITS = 16, STEP_SPLIT_POSITIONS = 128 };
+ * Positions of a head's attention: at most so many shares, of so many positions while there are
+ * few. */
+enum { STEP_MOST_BLOCKS = 256, STEP_TURN = 37, STEP_MAX_SPLITS = 16, STEP_SPLIT_POSITIONS = 256 };
 
 typedef enum StepPhase {
     STEP_QKV,

@@ -1,5 +1,5 @@
 /* step_cost.c - bytes of a step's phases. Which block has which tile is as templates/cuda/step.cu
- * shares them out: Shape::first_tile, splits_of. */
+ * shares them out: Shape::first_tile, share_of. */
 #include "codegen/step_cost.h"
 
 #include "ir/slots.h"
@@ -18,6 +18,18 @@ static double matrix_bytes(const PlanFunc *pf, const Op *op)
         bytes += v != 0 ? (double)type_bytes(pf->func->value[v].type) : 0;
     }
     return bytes;
+}
+
+static int64_t matrix_tiles(const StepPlan *s, StepPhase phase)
+{
+    const StepMatrix *m = &s->matrix[phase];
+    return m->pf->func->value[m->op->in[MATMUL_W]].type->dim[0] / ROWS;
+}
+
+static int64_t matrix_columns(const StepPlan *s, StepPhase phase)
+{
+    const StepMatrix *m = &s->matrix[phase];
+    return m->pf->func->value[m->op->in[MATMUL_W]].type->dim[1];
 }
 
 /* Adds a layer's tiles to the shares; the first block's first tile is `turned` tiles on. */
@@ -57,35 +69,57 @@ static StepPhaseCost matrix_cost(Arena *a, const StepPlan *s, const char *name, 
     return p;
 }
 
-static int splits_of(int64_t positions, int64_t kv_heads, int blocks)
+static int64_t up_to(int64_t n, int64_t unit)
 {
-    int splits = 1;
-    while (splits < STEP_MAX_SPLITS && splits * STEP_SPLIT_POSITIONS < positions &&
-           splits * 2 * kv_heads <= blocks) {
-        splits *= 2;
-    }
-    return splits;
+    return (n + unit - 1) / unit * unit;
 }
 
-/* The blocks with the fewest tiles of qkv read the caches. */
+static int64_t at_most(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Positions of a head that block `rank` in the order of attention's shares has: share_of. */
+static int64_t share_of(const StepPlan *s, int64_t positions, int blocks, int64_t rank)
+{
+    enum { GROUP = 16, BYTES = 4 }; /* positions that are not divided; bf16 keys and values */
+    const Attrs *at = &s->attention->a;
+    int64_t qkv = matrix_tiles(s, STEP_QKV), gate_up = matrix_tiles(s, STEP_GATE_UP);
+    int64_t all = at_most(STEP_MAX_SPLITS, blocks / at->kv_heads), split = rank / at->kv_heads;
+    int64_t light = (2 * blocks - qkv % blocks - gate_up % blocks) % blocks / at->kv_heads;
+    light = light == 0 ? all : at_most(light, all);
+    int64_t k = matrix_columns(s, STEP_QKV), bits = s->matrix[STEP_QKV].bits;
+    int64_t tile = k * bits * ROWS / 8 / (at->head_dim * BYTES) / GROUP * GROUP;
+    int64_t most = tile > STEP_SPLIT_POSITIONS ? tile : STEP_SPLIT_POSITIONS;
+    int64_t over = positions - light * tile, each = up_to(over > 0 ? over : 0, all * GROUP) / all;
+    if (positions <= light * most) {
+        int64_t splits = (positions + STEP_SPLIT_POSITIONS - 1) / STEP_SPLIT_POSITIONS;
+        all = splits < 1 ? 1 : at_most(splits, light);
+        each = up_to(positions, all * GROUP) / all, tile = 0;
+    }
+    int64_t first = at_most(split * each + at_most(split, light) * tile, positions);
+    int64_t end = at_most(first + each + (split < light ? tile : 0), positions);
+    return split < all ? end - first : 0;
+}
+
+/* The blocks with the fewest tiles of a layer read the caches. */
 static StepPhaseCost attention_cost(Arena *a, const StepPlan *s, int64_t kv_len, int blocks,
                                     double *step)
 {
     enum { CACHES = 2, BYTES = 2 };
     const Attrs *at = &s->attention->a;
     StepPhaseCost p = {.name = "attention", .calls = s->layers};
-    double bytes = (double)(CACHES * BYTES * at->kv_heads * at->head_dim * kv_len);
-    int64_t tiles = s->layer->func->value[s->qkv->in[MATMUL_W]].type->dim[0] / ROWS;
-    int64_t parts = at->kv_heads * splits_of(kv_len, at->kv_heads, blocks);
+    double position = (double)(CACHES * BYTES * at->head_dim);
+    int64_t tiles = matrix_tiles(s, STEP_QKV);
     double *share = ARENA_ARRAY(a, double, blocks);
     for (int layer = 0; layer < p.calls; layer++) {
         for (int b = 0; b < blocks; b++) {
             int64_t first = (b + (int64_t)layer * STEP_TURN) % blocks;
             int64_t rank = (first + blocks - tiles % blocks) % blocks;
-            share[b] += rank < parts ? bytes / (double)parts : 0;
+            share[b] += (double)share_of(s, kv_len, blocks, rank) * position;
         }
     }
-    p.bytes = bytes * p.calls;
+    p.bytes = position * (double)(at->kv_heads * kv_len) * p.calls;
     sum_shares(&p, share, blocks, step);
     return p;
 }

@@ -1,12 +1,14 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
-//# multiprocessor. Parts: step_exchange, step_producer, step_chunk, step_consumer, step_attention,
-//# step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text: in the kernel that
+//# multiprocessor. Parts: step_exchange, step_share, step_producer, step_chunk, step_heads,
+//# step_consumer, step_attention, step_ends, step_finisher; step_stamps where ${stamp(text)} gives its text: in the kernel that
 //# says where time goes, and nothing in the other.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
  *
- *   producer warp   weights of this block's tiles, phase after phase, into the ring: it stops for
- *                   no phase's end, only for a full ring or for FLYING copies on their way
+ *   producer warp   weights of this block's tiles, phase after phase, into the ring, and between
+ *                   those of qkv and o the keys and values of its share of older positions: it
+ *                   stops for no phase's end, only for a full ring or for FLYING copies on their
+way
  *   8 consumers     a copy fills a slot with a chunk of k for each of them; a warp waits for
  *                   nothing but its weights and the words of x that they meet
  *   finisher warp   adds the 8 partial sums of a tile in a fixed order, then the norm's scale,
@@ -123,15 +125,24 @@ struct Quarter {
 };
 
 //% end
+/* What a warp has of a head's queries: outputs in pairs, lane by lane (as mma leaves them; a place
+ * of two more a row keeps banks apart), maxima and sums. */
+struct Partial {
+    enum { ROW = 4 * GROUP + 2 };
+    float2 out[HEAD_DIM / 8][ROW];
+    float max[8], sum[8];
+};
+
+enum {
+    X_SHORT = (D_MODEL > HEADS * HEAD_DIM ? D_MODEL : HEADS * HEAD_DIM) / 8,
+    X_LONG = LONGEST / 8,
+    X_PARTIAL = X_SHORT + sizeof(Partial) / 2,
+    X_ROW = X_LONG > X_PARTIAL ? X_LONG : X_PARTIAL,
+};
+
 struct Shared {
     uint8_t ring[SLOTS][CHUNK * 8 * 1024 + EXTRA];
-    union {
-        uint16_t x[8][LONGEST / 8];
-        struct {
-            float out[8][GROUP][HEAD_DIM], max[8][8], sum[8][8];
-            uint16_t k[HEAD_DIM], v[HEAD_DIM];
-        } attention;
-    };
+    uint16_t x[8][X_ROW]; /* attention's parts behind the columns of all but down: Partial */
     //% if has_codes
     Quarter quarters[8][LONGEST / 8 / 32];
     //% end
@@ -148,9 +159,13 @@ ${part("step_exchange", "")};
 ${part("step_stamps", "")};
 //% end
 
+${part("step_share", "")};
+
 ${part("step_producer", "")};
 
 ${part("step_chunk", "")};
+
+${part("step_heads", "")};
 
 ${part("step_consumer", "")};
 
@@ -179,7 +194,7 @@ void ${name}(${params})
     __syncthreads();
     if (warp == 8) {
         if (lane == 0) {
-            Producer producer = {s, &step, evict_first()};
+            Producer producer = {s, &step, evict_first(), position};
             producer.run();
         }
     } else if (warp == 9) {

@@ -88,21 +88,26 @@ struct Consumer {
         return squares;
     }
 
-    /* Waits for the next slot; `row` of its tile tells which x it meets. */
-    template <int P> __device__ __forceinline__ void fetch(Chunk<P> &f, int row)
+    __device__ __forceinline__ void wait_for_slot(void)
     {
         ${stamp("watch.start();")};
         wait_for(&s->full[slot], parity);
         ${stamp("watch.stop<ON_WEIGHTS>();")};
+    }
+
+    /* Waits for the next slot; `row` of its tile tells which x it meets. */
+    template <int P> __device__ __forceinline__ void fetch(Chunk<P> &f, int row)
+    {
+        wait_for_slot();
         f.load(s, slot, warp, lane, row);
     }
 
-    /* The slot that was fetched last goes back to the producer, when f has really come: the arrival
-     * alone can overtake loads from shared memory that wait behind loads from global memory, and
-     * the next copy would be read instead. So the barrier's address is made to depend on f. */
-    template <int P> __device__ __forceinline__ void release(const Chunk<P> &f)
+    /* The slot that was read last goes back to the producer, when all of it has really come: the
+     * arrival alone can overtake loads from shared memory that wait behind loads from global
+     * memory, and the next copy would be read instead. So the barrier's address is made to depend
+     * on `come`, bits of all loads. */
+    __device__ __forceinline__ void release(uint32_t come)
     {
-        uint32_t come = f.come();
         __syncwarp();
         come = __shfl_xor_sync(0xffffffffu, come, 1); /* every lane's */
         if (lane == 0) {
@@ -148,7 +153,7 @@ struct Consumer {
         float squares = take_x<P>(0, layer, tag);
         Chunk<P> now = {}, next = {};
         fetch(now, 0);
-        release(now);
+        release(now.come());
         for (bool first = true; tile < S::TILES; tile += gridDim.x, first = false) {
             float acc[2][4] = {};
 #pragma unroll 2
@@ -162,7 +167,7 @@ struct Consumer {
                 }
                 now.multiply(acc);
                 if (more) {
-                    release(next);
+                    release(next.come());
                 }
                 now = next;
             }
@@ -175,17 +180,19 @@ struct Consumer {
         __syncwarp();
     }
 
+    __device__ __forceinline__ void take_queries(uint4 *q, int head, int layer, uint32_t tag);
+    __device__ __forceinline__ void take_positions(Heads &a, int at, int end);
+    __device__ __forceinline__ void take_newest(Heads &a, int head, int layer, uint32_t tag);
+    __device__ __forceinline__ void join_warps(const Share &share, uint32_t tag);
+    __device__ __forceinline__ void merge(const Share &share, int layer, uint32_t tag);
     __device__ void attend(int layer, uint32_t tag);
-    __device__ void merge(int head, int split, int splits, int layer, uint32_t tag);
 
-    /* Elements `at`, at + 1 of attention's output, by even lanes. */
-    __device__ __forceinline__ void publish_mixed(int at, uint32_t pair, uint32_t tag)
+    /* Elements 2 at, 2 at + 1 of attention's output, to this copy and every `by`-th behind it. */
+    __device__ __forceinline__ void publish_mixed(int at, uint32_t pair, int copy, int by,
+                                                  uint32_t tag)
     {
-        if (lane % 2 == 0) {
-#pragma unroll
-            for (int i = 0; i < COPIES; i++) {
-                publish(step->words + AT_A + i * (HEADS * HEAD_DIM / 2) + at / 2, pair, tag);
-            }
+        for (; copy < COPIES; copy += by) {
+            publish(step->words + AT_A + copy * (HEADS * HEAD_DIM / 2) + at, pair, tag);
         }
     }
 

@@ -14,7 +14,7 @@ struct Producer {
     Shared *s;
     const Step *step;
     uint64_t policy;
-    int slot, late; /* late: slot of the copy FLYING before */
+    int position, slot, late; /* late: slot of the copy FLYING before */
     uint32_t n, parity, late_parity;
     ${stamp("Watch watch;")};
 
@@ -96,11 +96,37 @@ struct Producer {
         }
     }
 
+    __device__ __forceinline__ void old_positions(const uint8_t *from, int count)
+    {
+        take_slot();
+        expect(count * HEAD_DIM * 2);
+        copy(0, from, count * HEAD_DIM * 2);
+        next_slot();
+    }
+
+    /* Of this block's share: a slot of keys and one of the same positions' values in turn. */
+    __device__ __forceinline__ void caches(int layer)
+    {
+        const Share share = share_of(layer, position);
+        if (share.none()) {
+            return;
+        }
+        const uint8_t *head =
+            step->kv[0] + (size_t)layer * CACHE_BYTES + (size_t)share.head * CONTEXT * HEAD_DIM * 2;
+        for (int at = share.first; at < share.end; at += Share::IN_SLOT) {
+            const int count = min((int)Share::IN_SLOT, share.end - at);
+            old_positions(head + AT_KEYS + (size_t)at * HEAD_DIM * 2, count);
+            old_positions(head + AT_VALUES + (size_t)at * HEAD_DIM * 2, count);
+        }
+    }
+
     __device__ void run(void)
     {
         for (int layer = 0; layer < LAYERS; layer++) {
             phase<QKV>(layer);
             ${stamp("watch.leave(IN_QKV);")};
+            caches(layer);
+            ${stamp("watch.leave(IN_ATTENTION);")};
             phase<O>(layer);
             ${stamp("watch.leave(IN_O);")};
             phase<GATE_UP>(layer);

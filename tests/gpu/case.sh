@@ -103,7 +103,7 @@ stall()
         says='layer 0, multiprocessor [0-9]+ waited for queries'
         ;;
     stall-splits)
-        edit='s/publish(row + d, /if (layer != 1 || head != 0 || split != 1) &/'
+        edit='s/publish(words + d, /if (tag != first_tag + 1 || share.head != 0 || share.split != 1) &/'
         says='layer 1, multiprocessor [0-9]+ waited for parts of attention'
         ;;
     stall-x)

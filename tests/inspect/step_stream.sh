@@ -18,6 +18,7 @@ check "of gate_up" near "$(mb gate_up 3)" "$(awk "BEGIN { print 16 * 4 * $ff * $
 check "of down" near "$(mb down 3)" "$(awk "BEGIN { print 16 * 2 * $ff * $d / 1e6 }")"
 check "of the head" near "$(mb head 3)" "$(awk "BEGIN { print 2 * $vocab * $d / 1e6 }")"
 check "of caches of 128 positions" near "$(mb attention 3)" "$(awk "BEGIN { print 16 * 4 * $kv * 128 / 1e6 }")"
+check "attention: 132 times the mean is all" near "$(awk "BEGIN { print 132 * $(mb attention 5) }")" "$(mb attention 3)"
 for phase in qkv o gate_up down head sum; do
     check "$phase: 132 times the mean is all" near "$(awk "BEGIN { print 132 * $(mb $phase 5) }")" "$(mb $phase 3)"
     check "$phase: one has more than the mean, by less than a tenth" \
