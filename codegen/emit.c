@@ -449,8 +449,8 @@ bool emit_c(const Plan *plan, const EmitOptions *options, const char *data_dir, 
     put_kernels(&e, &kernels);
     emit_tables(&e, &tables);
     Buf program = buf_create(a), prelude = buf_create(a);
-    buf_puts(&program, kernels.data);
-    buf_puts(&program, steps.data);
+    emit_folded(a, &program, kernels.data);
+    emit_folded(a, &program, steps.data);
     if (!emit_prelude(&e, program.data, &prelude)) {
         return false;
     }

@@ -498,7 +498,9 @@ bool emit_cuda(const Plan *plan, const EmitOptions *options, const char *data_di
     if (!emit_prelude(&e, program.data, &prelude)) {
         return false;
     }
-    put_device(&e, &prelude, device);
+    Buf kernels = buf_create(a);
+    put_device(&e, &prelude, &kernels);
+    emit_folded(a, device, kernels.data);
     emit_header_comment(&e, source);
     put_includes(source);
     put_kernel_ids(&e, source);

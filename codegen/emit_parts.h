@@ -4,7 +4,7 @@
  *   emit_func.c     layer functions and steps
  *   emit_kernel.c   one kernel: its template, expanded; emit_params.c: parameters; emit_setup.c,
  *                   emit_setup_attention.c: variables of templates
- *   emit_text.c     types, identifiers, lists as C text
+ *   emit_text.c     types, identifiers, lists as C text; emit_fold.c: long lines broken
  *   emit_host.c     functions that templates call: row, scalar, vec loads, store ... (emit_call.h)
  *   emit_dot.c      the same for register blocks: dot, pack ...
  *   emit_expr.c     expression trees as C over vectors
@@ -102,6 +102,8 @@ Str emit_shape(Ctx *ctx, const Type *t, bool activation);
  * indented by `indent`. */
 void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int indent,
                   const char *tail);
+/* emit_fold.c: the text, its code of more than 100 columns broken into lines. */
+void emit_folded(Arena *a, Buf *to, const char *text);
 /* A float literal: 1e-05f. */
 Str emit_f32(Ctx *ctx, double x);
 /* Text of one stored number as a float. */

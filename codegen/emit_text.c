@@ -105,15 +105,29 @@ Str emit_f32(Ctx *ctx, double x)
     return str_intern(ctx->strings, b.data);
 }
 
+/* Is an item too wide for a line of its own below the head's end? */
+static bool too_wide(const Str *item, size_t n, size_t column)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (column + strlen(item[i]) + 1 > MAX_COLUMN) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int indent, const char *tail)
 {
+    enum { STEP = 4 };
     size_t column = (size_t)indent + strlen(head);
-    size_t under = column;
+    bool below = head[0] != '\0' && too_wide(item, n, column);
+    size_t under = below ? (size_t)indent + STEP : column;
+    const int spaces = (int)under - (head[0] != '\0' ? indent : 0);
     buf_puts(b, head);
     for (size_t i = 0; i < n; i++) {
         size_t width = strlen(item[i]) + (i + 1 < n ? 1 : strlen(tail));
-        if (i > 0 && column + 1 + width > MAX_COLUMN) {
-            buf_printf(b, "\n%*s", (int)under - (head[0] != '\0' ? indent : 0), "");
+        if (i == 0 ? below : column + 1 + width > MAX_COLUMN) {
+            buf_printf(b, "\n%*s", spaces, "");
             column = under;
         } else if (i > 0) {
             buf_putc(b, ' ');

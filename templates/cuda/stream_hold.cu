@@ -25,7 +25,7 @@
 #pragma unroll
     for (int turn = 0; turn < OCTETS; turn += AT_ONCE) {
         //% if x_bytes == "32"
-        __syncwarp(); /* else the assembler asks for more at once than there are registers */
+        __syncwarp(); /* else more is asked for at once than there are registers */
         Float8 raw[AT_ONCE];
 #pragma unroll
         for (int i = turn; i < OCTETS && i < turn + AT_ONCE; i++) {
