@@ -56,9 +56,10 @@ static void set_kinds(KernelText *k, const StepPlan *s)
 {
     const StepMatrix *head = &s->matrix[STEP_HEAD];
     bool i8 = any_bits(s, 8), u4 = any_bits(s, 4);
-    bool zeros = false, gain = false;
+    bool zeros = false, gain = false, bias = false;
     for (int i = 0; i < STEP_PHASES; i++) {
         zeros = zeros || s->matrix[i].zeros != 0;
+        bias = bias || s->matrix[i].bias[0] != 0 || s->matrix[i].bias[1] != 0;
         gain = gain || s->matrix[i].gain != 0;
     }
     tmpl_set_bool(&k->env, "has_bf16", any_bits(s, 16));
@@ -67,6 +68,9 @@ static void set_kinds(KernelText *k, const StepPlan *s)
     tmpl_set_bool(&k->env, "has_codes", i8 || u4);
     tmpl_set_bool(&k->env, "has_zeros", zeros);
     tmpl_set_bool(&k->env, "has_gain", gain);
+    tmpl_set_bool(&k->env, "has_bias", bias);
+    tmpl_set_string(&k->env, "activation",
+                    arena_printf(k->emit->ctx->arena, "apply_%s", expr_name(s->activation)));
     tmpl_set_bool(&k->env, "head_gain", head->gain != 0);
     tmpl_set_bool(&k->env, "head_scaled", head->bits < 16);
     tmpl_set_bool(&k->env, "head_zeros", head->zeros != 0);
@@ -85,6 +89,16 @@ static int scale_slot(const StepMatrix *m)
     return m->scale != 0 ? m->scale : m->row_scale[0];
 }
 
+/* Where a phase's biases lie, if one of them has any. */
+static void put_biases(KernelText *k, const StepPlan *s, int phase, Buf *b)
+{
+    const int *bias = s->matrix[phase].bias;
+    int of[2] = {bias[0], phase == STEP_GATE_UP ? bias[1] : bias[0]};
+    buf_printf(b, "    enum { BIAS = %d, MORE_BIAS = %d };\n", of[0] != 0, of[1] != 0);
+    buf_printf(b, "    static constexpr size_t BIASES = %llu, MORE_BIASES = %llu;\n",
+               in_layer(k, s, phase, of[0]), in_layer(k, s, phase, of[1]));
+}
+
 /* Stored<P> of each phase. */
 static void set_stored(KernelText *k, const StepPlan *s)
 {
@@ -101,6 +115,7 @@ static void set_stored(KernelText *k, const StepPlan *s)
                    in_layer(k, s, i, m->zeros));
         buf_printf(&b, "    static constexpr size_t MORE_SCALES = %llu, GAINS = %llu;\n",
                    in_layer(k, s, i, m->row_scale[1]), in_layer(k, s, i, m->gain));
+        put_biases(k, s, i, &b);
         buf_puts(&b, "};\n");
     }
     tmpl_set_string(&k->env, "stored", str_intern_n(k->emit->ctx->strings, b.data, b.len - 1));

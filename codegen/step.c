@@ -62,30 +62,38 @@ static const char *find_layer(const Plan *plan, StepPlan *s)
     return all ? NULL : "a layer is not qkv, attention, o, gate_up, down, or the head not a matmul";
 }
 
-/* The sums of a way, times the rows' scales where the matrix has int8 codes. */
+/* Takes a constant with a value a row off an expression `kind`(..., constant): its operand to
+ * *slot, the rest of the expression back. As it is when there is none. */
+static const Expr *take_row(const StepMatrix *m, const Expr *e, ExprKind kind, DType dtype,
+                            int *slot)
+{
+    if (e == NULL || e->kind != kind) {
+        return e;
+    }
+    const Expr *row = e->a->kind == EXPR_INPUT ? e->a : e->b;
+    const Value *v = row->kind == EXPR_INPUT ? &m->pf->func->value[m->op->in[row->input]] : NULL;
+    if (v == NULL || !v->constant || v->type->dtype != dtype || v->type->rank != 1) {
+        return e;
+    }
+    *slot = row->input;
+    return row == e->a ? e->b : e->a;
+}
+
+/* The sums of a way, times the rows' scales where the matrix has int8 codes, and a bias. */
 static bool is_sum(StepMatrix *m, const Expr *e, int way)
 {
-    if (m->bits == 8 && e != NULL && e->kind == EXPR_MUL) {
-        const Expr *scale = e->a->kind == EXPR_INPUT ? e->a : e->b;
-        if (scale->kind != EXPR_INPUT) {
-            return false;
-        }
-        const Value *v = &m->pf->func->value[m->op->in[scale->input]];
-        m->row_scale[way > 0] = scale->input;
-        e = scale == e->a ? e->b : e->a;
-        if (!v->constant || v->type->dtype != DT_F32) {
-            return false;
-        }
-    } else if (m->bits == 8) {
-        return false;
+    e = take_row(m, e, EXPR_ADD, DT_BF16, &m->bias[way > 0]);
+    if (m->bits == 8) {
+        e = take_row(m, e, EXPR_MUL, DT_F32, &m->row_scale[way > 0]);
     }
-    return e != NULL && e->kind == EXPR_ACC && e->way == way;
+    return e != NULL && e->kind == EXPR_ACC && e->way == way &&
+           (m->bits != 8 || m->row_scale[way > 0] != 0);
 }
 
 /* Nothing but the sums: no expression, or one that scales them. */
 static bool is_plain(StepMatrix *m)
 {
-    return m->bits == 8 ? is_sum(m, m->op->expr, -1) : m->op->expr == NULL;
+    return (m->bits != 8 && m->op->expr == NULL) || is_sum(m, m->op->expr, -1);
 }
 
 /* The sums + the operand `with`, in either order. */
@@ -101,12 +109,18 @@ static bool adds(StepMatrix *m, ValueId with)
            is_sum(m, first ? e->b : e->a, -1);
 }
 
-/* silu(sums 0) * sums 1 */
-static bool is_swiglu(StepMatrix *m)
+/* activation(sums 0) * sums 1 */
+static bool is_gated(StepPlan *s)
 {
+    StepMatrix *m = &s->matrix[STEP_GATE_UP];
     const Expr *e = m->op->expr;
-    return m->op->a.interleave == 8 && e != NULL && e->kind == EXPR_MUL &&
-           e->a->kind == EXPR_SILU && is_sum(m, e->a->a, 0) && is_sum(m, e->b, 1);
+    if (m->op->a.interleave != 8 || e == NULL || e->kind != EXPR_MUL) {
+        return false;
+    }
+    s->activation = e->a->kind;
+    bool known = s->activation == EXPR_SILU || s->activation == EXPR_GELU ||
+                 s->activation == EXPR_GELU_TANH || s->activation == EXPR_RELU;
+    return known && is_sum(m, e->a->a, 0) && is_sum(m, e->b, 1);
 }
 
 static const char *check_flow(StepPlan *s)
@@ -125,8 +139,10 @@ static const char *check_flow(StepPlan *s)
         s->layer->place[s->qkv->in[QKV_ANGLES]].stored != DT_F32) {
         return "the residual is not f32";
     }
-    return is_swiglu(&s->matrix[STEP_GATE_UP]) ? NULL
-                                               : "the MLP is not silu(gate) * up in one matmul";
+    if (s->matrix[STEP_HEAD].bias[0] != 0) {
+        return "the head has a bias";
+    }
+    return is_gated(s) ? NULL : "the MLP is not activation(gate) * up in one matmul";
 }
 
 /* Groups of int4 weights: a quarter of a block's columns has one scale. */

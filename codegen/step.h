@@ -40,6 +40,7 @@ typedef struct StepMatrix {
     int scale, zeros; /* operands of op: of groups, 0 = none */
     int gain;         /* operand of op: of the norm in front, 0 = none */
     int row_scale[2]; /* operands of op's expression: f32 of each row; [1]: of up */
+    int bias[2];      /* the same: bf16 of each row, added; 0 = none */
 } StepMatrix;
 
 typedef struct StepPlan StepPlan;
@@ -48,6 +49,7 @@ struct StepPlan {
     const PlanPhase *phase;
     const PlanFunc *layer, *head;
     const Op *qkv, *attention, *o, *gate_up, *down, *logits;
+    ExprKind activation; /* of the gate */
     StepMatrix matrix[STEP_PHASES];
     const PlanFunc *begin; /* its two kernels are the step's too; NULL: they run in front of it */
     const Op *embed, *angles;

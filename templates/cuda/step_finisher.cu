@@ -55,23 +55,41 @@ struct Finisher {
         }
     }
 
-    //% if has_i8
-    /* The scale of the lane's row of a tile. */
-    template <int P> __device__ __forceinline__ float row_scale(int layer, int tile)
+    //% if has_i8 || has_bias
+    /* The row of the matrix that the lane's row of a tile is; of gate or of up. */
+    template <int P> __device__ __forceinline__ int row_of(int tile)
     {
-        const int row = lane % 16, half = row / 8;
-        const float *scales = (const float *)Shape<P>::scales(step, layer);
+        const int row = lane % 16;
         if constexpr (P == QKV) {
             enum { PER_HEAD = HEAD_DIM / 16 };
             const int head = tile / PER_HEAD, j = tile % PER_HEAD;
-            return scales[head * HEAD_DIM + half * (HEAD_DIM / 2) + j * 8 + row % 8];
-        } else if constexpr (P == GATE_UP) {
-            const float *ups = (const float *)(step->weights + (size_t)layer * LAYER_BYTES +
-                                               Stored<P>::MORE_SCALES);
-            return (half == 0 ? scales : ups)[tile * 8 + row % 8];
-        } else {
-            return scales[tile * 16 + row];
+            return head * HEAD_DIM + row / 8 * (HEAD_DIM / 2) + j * 8 + row % 8;
         }
+        return P == GATE_UP ? tile * 8 + row % 8 : tile * 16 + row;
+    }
+
+    //% end
+    //% if has_i8
+    template <int P> __device__ __forceinline__ float row_scale(int layer, int tile)
+    {
+        const uint8_t *scales = Shape<P>::scales(step, layer);
+        if (P == GATE_UP && lane % 16 >= 8) {
+            scales = step->weights + (size_t)layer * LAYER_BYTES + Stored<P>::MORE_SCALES;
+        }
+        return ((const float *)scales)[row_of<P>(tile)];
+    }
+
+    //% end
+    //% if has_bias
+    template <int P> __device__ __forceinline__ float row_bias(int layer, int tile)
+    {
+        const bool more = P == GATE_UP && lane % 16 >= 8;
+        if (!(more ? Stored<P>::MORE_BIAS : Stored<P>::BIAS)) {
+            return 0;
+        }
+        const uint8_t *biases = step->weights + (size_t)layer * LAYER_BYTES +
+                                (more ? Stored<P>::MORE_BIASES : Stored<P>::BIASES);
+        return float_of_bf16(((const uint16_t *)biases)[row_of<P>(tile)]);
     }
 
     //% end
@@ -84,6 +102,9 @@ struct Finisher {
         if constexpr (Stored<P>::BITS == 8) { /* on its way while the sums are waited for */
             scale = row_scale<P>(layer, tile);
         }
+        //% end
+        //% if has_bias
+        const float bias = row_bias<P>(layer, tile);
         //% end
         wait_for(&s->summed[part], tiles / PARTS & 1);
         ${stamp("watch.start();")};
@@ -103,6 +124,9 @@ struct Finisher {
         }
         //% if has_i8
         v *= scale;
+        //% end
+        //% if has_bias
+        v += bias;
         //% end
         return v;
     }
@@ -127,7 +151,7 @@ struct Finisher {
                 finish_qkv(layer, tile, v, tag);
             } else if constexpr (P == GATE_UP) {
                 const float up = __shfl_xor_sync(0xffffffffu, v, 8);
-                publish_hidden(tile, apply_silu(v) * up, tag);
+                publish_hidden(tile, up * ${activation}(v), tag);
             } else if constexpr (P == HEAD) {
                 if (lane < 16) {
                     step->logits[tile * 16 + lane] = v;
