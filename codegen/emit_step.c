@@ -19,6 +19,7 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     emit_set_int(k, "HEADS", a->heads);
     emit_set_int(k, "KV", a->kv_heads);
     emit_set_int(k, "HEAD_DIM", a->head_dim);
+    emit_set_int(k, "window", a->window);
     emit_set_int(k, "CHUNK", s->chunk);
     emit_set_int(k, "SLOTS", s->slots);
     emit_set_int(k, "FLYING", s->flying);

@@ -207,10 +207,10 @@ static const char *check_heads(const StepPlan *s)
     if (a->heads % a->kv_heads != 0 || a->heads / a->kv_heads > 8 || a->kv_heads > LEAST_BLOCKS) {
         return "more than 8 query heads to a key/value head";
     }
-    if (a->window > 0 || a->softcap > 0 || a->scale <= 0 || s->attention->in[ATTN_K_SCALE] != 0 ||
+    if (a->softcap > 0 || a->scale <= 0 || s->attention->in[ATTN_K_SCALE] != 0 ||
         type_of(l, s->qkv, QKV_K_CACHE)->dtype != DT_BF16 ||
         type_of(l, s->qkv, QKV_V_CACHE)->dtype != DT_BF16) {
-        return "attention has a window or a soft cap, or its cache is not bf16";
+        return "attention has a soft cap, or its cache is not bf16";
     }
     return NULL;
 }

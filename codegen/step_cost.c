@@ -111,15 +111,16 @@ static StepPhaseCost attention_cost(Arena *a, const StepPlan *s, int64_t kv_len,
     StepPhaseCost p = {.name = "attention", .calls = s->layers};
     double position = (double)(CACHES * BYTES * at->head_dim);
     int64_t tiles = matrix_tiles(s, STEP_QKV);
+    int64_t seen = at->window > 0 ? at_most(kv_len, at->window) : kv_len;
     double *share = ARENA_ARRAY(a, double, blocks);
     for (int layer = 0; layer < p.calls; layer++) {
         for (int b = 0; b < blocks; b++) {
             int64_t first = (b + (int64_t)layer * STEP_TURN) % blocks;
             int64_t rank = (first + blocks - tiles % blocks) % blocks;
-            share[b] += (double)share_of(s, kv_len, blocks, rank) * position;
+            share[b] += (double)share_of(s, seen, blocks, rank) * position;
         }
     }
-    p.bytes = position * (double)(at->kv_heads * kv_len) * p.calls;
+    p.bytes = position * (double)(at->kv_heads * seen) * p.calls;
     sum_shares(&p, share, blocks, step);
     return p;
 }

@@ -23,10 +23,22 @@ __device__ __forceinline__ int whole_groups(int positions, int shares)
     return (positions + shares * 16 - 1) / (shares * 16) * 16;
 }
 
+//% if window > 0
+/* The oldest position that attention still sees from `position`. */
+__device__ __forceinline__ int oldest(int position)
+{
+    return max(position - ${window - 1}, 0);
+}
+
+//% end
 /* Blocks with the fewest tiles of a layer come first: each has up to MOST positions; when there are
  * more, all others take part too, and have a tile's bytes less. */
 __device__ __forceinline__ Share share_of(int layer, int position)
 {
+    //% if window > 0
+    const int skipped = oldest(position);
+    position -= skipped;
+    //% end
     const int blocks = gridDim.x, qkv = Shape<QKV>::TILES % blocks;
     const int rank = (Shape<QKV>::first_tile(layer) + blocks - qkv) % blocks;
     const int all = min((int)MAX_SPLITS, blocks / KV);
@@ -40,5 +52,8 @@ __device__ __forceinline__ Share share_of(int layer, int position)
     }
     s.first = min(s.split * each + min(s.split, light) * more, position);
     s.end = min(s.first + each + (s.split < light ? more : 0), position);
+    //% if window > 0
+    s.first += skipped, s.end += skipped;
+    //% end
     return s;
 }
