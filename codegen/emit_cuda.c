@@ -276,7 +276,7 @@ void emit_cuda_variables(KernelText *k)
     if (k->op->kind == OP_QUANTIZE || k->op->kind == OP_RMSNORM_QUANT) {
         set_quantize(k);
     }
-    if (k->op->kind == OP_QKV_APPEND) {
+    if (k->op->kind == OP_QKV_APPEND || k->op->kind == OP_HEADS_APPEND) {
         set_fresh_load(k, k->op->a.head_dim, "v", "h * HEAD_DIM + d");
     }
     if (k->op->kind == OP_MATMUL_QKV) {

@@ -244,24 +244,37 @@ void emit_setup_kv_append(KernelText *k)
     emit_set_cache_type(k, "c_type", "cache");
 }
 
+/* Caches of codes have their scales beside them. */
+static void add_caches(KernelText *k, bool codes)
+{
+    emit_add_cache(k, "k_cache", k->op->in[codes ? (int)APPEND_K_CACHE : (int)HEADS_K_CACHE]);
+    emit_add_cache(k, "v_cache", k->op->in[codes ? (int)APPEND_V_CACHE : (int)HEADS_V_CACHE]);
+    emit_set_cache_type(k, "k_type", "k_cache");
+    emit_set_cache_type(k, "v_type", "v_cache");
+    tmpl_set_bool(&k->env, "codes", codes);
+    if (codes) {
+        emit_add_cache(k, "k_scale", k->op->in[APPEND_K_SCALE]);
+        emit_add_cache(k, "v_scale", k->op->in[APPEND_V_SCALE]);
+        set_codes(k, emit_value_of(k, k->op->in[APPEND_K_CACHE])->type->dtype);
+    }
+}
+
+/* qkv_append, and heads_append, whose operands stand two slots before. */
 void emit_setup_qkv_append(KernelText *k)
 {
     const Attrs *a = &k->op->a;
+    bool codes = k->op->kind == OP_QKV_APPEND;
+    int back = codes ? 0 : (int)APPEND_POS - (int)HEADS_POS;
     emit_add_pointer(k, "q", k->op->out[0], true);
     emit_add_slot(k, APPEND_X, "x");
-    emit_add_cache(k, "k_cache", k->op->in[APPEND_K_CACHE]);
-    emit_add_cache(k, "v_cache", k->op->in[APPEND_V_CACHE]);
-    emit_add_cache(k, "k_scale", k->op->in[APPEND_K_SCALE]);
-    emit_add_cache(k, "v_scale", k->op->in[APPEND_V_SCALE]);
-    emit_add_slot(k, APPEND_POS, "pos");
-    emit_add_slot(k, APPEND_ANGLES, "angles");
-    emit_add_slot(k, APPEND_Q_GAIN, "q_gain");
-    emit_add_slot(k, APPEND_K_GAIN, "k_gain");
+    add_caches(k, codes);
+    emit_add_slot(k, APPEND_POS - back, "pos");
+    emit_add_slot(k, APPEND_ANGLES - back, "angles");
+    emit_add_slot(k, APPEND_Q_GAIN - back, "q_gain");
+    emit_add_slot(k, APPEND_K_GAIN - back, "k_gain");
     emit_set_heads(k);
     set_style(k);
-    emit_set_cache_type(k, "k_type", "k_cache");
     emit_set_int(k, "DIMS", a->dims > 0 ? a->dims : a->head_dim);
-    set_codes(k, emit_value_of(k, k->op->in[APPEND_K_CACHE])->type->dtype);
     tmpl_set_string(&k->env, "eps", emit_f32(k->emit->ctx, a->eps));
 }
 

@@ -172,6 +172,7 @@ static double flops_per_element(const Op *op)
     case OP_LAYERNORM:
     case OP_RMSNORM_QUANT:
     case OP_QKV_APPEND:
+    case OP_HEADS_APPEND:
         return 7;
     case OP_QUANTIZE:
     case OP_ROPE:

@@ -340,6 +340,8 @@ static bool infer(Infer *c)
         return infer_kv_append(c);
     case OP_QKV_APPEND:
         return infer_qkv_append(c);
+    case OP_HEADS_APPEND:
+        return infer_heads_append(c);
     case OP_ATTN_SCORES:
         return infer_attn_scores(c);
     case OP_SOFTMAX:

@@ -88,6 +88,7 @@ bool infer_rope_angles(Infer *c);
 bool infer_rope(Infer *c);
 bool infer_kv_append(Infer *c);
 bool infer_qkv_append(Infer *c);
+bool infer_heads_append(Infer *c);
 bool infer_attn_scores(Infer *c);
 bool infer_softmax(Infer *c);
 bool infer_attn_mix(Infer *c);

@@ -199,18 +199,42 @@ static bool want_coded_caches(const Infer *c, int64_t tokens)
            infer_want(c, APPEND_K_GAIN, ANY_FLOAT, SHAPE(a->head_dim));
 }
 
+/* Heads of q, k and v side by side. */
+static bool want_all_heads(const Infer *c, int slot)
+{
+    const Attrs *a = &c->op->a;
+    return want_heads(c) &&
+           infer_want(c, slot, ANY_FLOAT, SHAPE(-1, (a->heads + 2 * a->kv_heads) * a->head_dim));
+}
+
 bool infer_qkv_append(Infer *c)
 {
     const Attrs *a = &c->op->a;
     const Type *x = infer_in(c, APPEND_X);
-    if (!want_heads(c) ||
-        !infer_want(c, APPEND_X, ANY_FLOAT,
-                    SHAPE(-1, (a->heads + 2 * a->kv_heads) * a->head_dim)) ||
-        !want_coded_caches(c, x->dim[0]) ||
+    if (!want_all_heads(c, APPEND_X) || !want_coded_caches(c, x->dim[0]) ||
         !infer_result(c, 0, x->dtype, SHAPE(x->dim[0], a->heads * a->head_dim))) {
         return false;
     }
     for (int i = 1; i < 5; i++) {
+        c->out[i] = infer_in(c, op_cache_slot(c->op->kind, i));
+    }
+    return true;
+}
+
+bool infer_heads_append(Infer *c)
+{
+    const Attrs *a = &c->op->a;
+    const Type *x = infer_in(c, HEADS_X), *k = infer_in(c, HEADS_K_CACHE);
+    if (!want_all_heads(c, HEADS_X) || !want_cache(c, HEADS_K_CACHE, ANY_FLOAT, x->dim[0]) ||
+        !infer_want(c, HEADS_V_CACHE, ANY_FLOAT, 4, k->dim) ||
+        !infer_want(c, HEADS_POS, DT_I32, SHAPE(x->dim[0])) ||
+        (infer_in(c, HEADS_ANGLES) != NULL && !want_rotation(c, HEADS_ANGLES, x->dim[0])) ||
+        !infer_want(c, HEADS_Q_GAIN, ANY_FLOAT, SHAPE(a->head_dim)) ||
+        !infer_want(c, HEADS_K_GAIN, ANY_FLOAT, SHAPE(a->head_dim)) ||
+        !infer_result(c, 0, x->dtype, SHAPE(x->dim[0], a->heads * a->head_dim))) {
+        return false;
+    }
+    for (int i = 1; i < 3; i++) {
         c->out[i] = infer_in(c, op_cache_slot(c->op->kind, i));
     }
     return true;

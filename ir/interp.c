@@ -362,6 +362,8 @@ static bool run_op(Frame *fr, const Op *op)
         return interp_kv_append(fr, op);
     case OP_QKV_APPEND:
         return interp_qkv_append(fr, op);
+    case OP_HEADS_APPEND:
+        return interp_heads_append(fr, op);
     case OP_ATTN_SCORES:
         interp_attn_scores(fr, op);
         return true;

@@ -104,22 +104,59 @@ static bool append_codes(Frame *fr, const Op *op, int cache, int64_t t, const do
            interp_append_row(fr, op, scales, t, pos, scale);
 }
 
-bool interp_qkv_append(Frame *fr, const Op *op)
+/* Operand slots of the two operators that finish heads side by side. */
+typedef struct HeadSlots {
+    int angles, q_gain, k_gain;
+} HeadSlots;
+
+/* Finishes row t of x in `row`: q goes to the first result. */
+static void finish_row(Frame *fr, const Op *op, HeadSlots slot, int64_t t, double *row)
 {
-    const Tensor *x = frame_in(fr, op, APPEND_X), *angles = frame_in(fr, op, APPEND_ANGLES);
-    Tensor *q = frame_new(fr, op, 0);
-    int64_t nq = op->a.heads * op->a.head_dim, nk = op->a.kv_heads * op->a.head_dim;
-    double *row = ARENA_ARRAY(fr->arena, double, tensor_cols(x));
+    const Tensor *x = frame_in(fr, op, 0), *angles = frame_in(fr, op, slot.angles);
+    Tensor *q = &fr->value[op->out[0]];
+    int64_t nq = op->a.heads * op->a.head_dim;
+    const double *at = angles == NULL ? NULL : angles->v + t * tensor_cols(angles);
+    memcpy(row, x->v + t * tensor_cols(x), (size_t)tensor_cols(x) * sizeof *row);
+    interp_finish_heads(op, row, op->a.heads, frame_in(fr, op, slot.q_gain), at);
+    interp_finish_heads(op, row + nq, op->a.kv_heads, frame_in(fr, op, slot.k_gain), at);
+    memcpy(q->v + t * nq, row, (size_t)nq * sizeof *row);
+}
+
+/* Room for a row; the caches among the results are those of the operands. */
+static double *begin_rows(Frame *fr, const Op *op)
+{
+    frame_new(fr, op, 0);
     for (int i = 1; i < op->n_out; i++) {
         fr->value[op->out[i]] = fr->value[op->in[op_cache_slot(op->kind, i)]];
     }
-    for (int64_t t = 0; t < tensor_rows(x); t++) {
-        const double *at = angles == NULL ? NULL : angles->v + t * tensor_cols(angles);
-        memcpy(row, x->v + t * tensor_cols(x), (size_t)tensor_cols(x) * sizeof *row);
-        interp_finish_heads(op, row, op->a.heads, frame_in(fr, op, APPEND_Q_GAIN), at);
-        interp_finish_heads(op, row + nq, op->a.kv_heads, frame_in(fr, op, APPEND_K_GAIN), at);
-        memcpy(q->v + t * nq, row, (size_t)nq * sizeof *row);
+    return ARENA_ARRAY(fr->arena, double, tensor_cols(frame_in(fr, op, 0)));
+}
+
+bool interp_qkv_append(Frame *fr, const Op *op)
+{
+    const HeadSlots slot = {APPEND_ANGLES, APPEND_Q_GAIN, APPEND_K_GAIN};
+    int64_t nq = op->a.heads * op->a.head_dim, nk = op->a.kv_heads * op->a.head_dim;
+    double *row = begin_rows(fr, op);
+    for (int64_t t = 0; t < tensor_rows(frame_in(fr, op, APPEND_X)); t++) {
+        finish_row(fr, op, slot, t, row);
         if (!append_codes(fr, op, 1, t, row + nq) || !append_codes(fr, op, 2, t, row + nq + nk)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool interp_heads_append(Frame *fr, const Op *op)
+{
+    const HeadSlots slot = {HEADS_ANGLES, HEADS_Q_GAIN, HEADS_K_GAIN};
+    int64_t nq = op->a.heads * op->a.head_dim, nk = op->a.kv_heads * op->a.head_dim;
+    double *row = begin_rows(fr, op);
+    Tensor *k = &fr->value[op->out[1]], *v = &fr->value[op->out[2]];
+    for (int64_t t = 0; t < tensor_rows(frame_in(fr, op, HEADS_X)); t++) {
+        finish_row(fr, op, slot, t, row);
+        double pos = frame_in(fr, op, HEADS_POS)->v[t];
+        if (!interp_append_row(fr, op, k, t, pos, row + nq) ||
+            !interp_append_row(fr, op, v, t, pos, row + nq + nk)) {
             return false;
         }
     }

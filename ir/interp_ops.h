@@ -62,7 +62,7 @@ bool interp_matmul_qkv(Frame *fr, const Op *op);
 void interp_rope_angles(Frame *fr, const Op *op);
 void interp_rope(Frame *fr, const Op *op);
 /* Norm of each of `heads` heads that lie side by side (gain != NULL), then RoPE (angles != NULL:
- * this row's), by the attributes of matmul_qkv or qkv_append. */
+ * this row's), by the attributes of the operator. */
 void interp_finish_heads(const Op *op, double *x, int64_t heads, const Tensor *gain,
                          const double *angles);
 /* Rotates the first dims columns of one head; angles: cos [dims / 2], then sin. */
@@ -70,6 +70,7 @@ void interp_rope_head(double *x, const double *angles, int64_t dims, bool adjace
 bool interp_rope_adjacent(const Op *op);
 bool interp_kv_append(Frame *fr, const Op *op);
 bool interp_qkv_append(Frame *fr, const Op *op);
+bool interp_heads_append(Frame *fr, const Op *op);
 /* Row t of x (its first column at x, `n` columns) into the cache at pos; pos < 0 is skipped. */
 bool interp_append_row(const Frame *fr, const Op *op, Tensor *cache, int64_t t, double pos,
                        const double *x);

@@ -280,13 +280,13 @@ double dtype_largest_code(DType t)
     return t == DT_E4M3 ? 448 : 127;
 }
 
-/* Caches are slots 0 of kv_append, 2 and 3 of matmul_qkv, 1 to 4 of qkv_append; the last two have q
- * as their first result. */
+/* Caches are slots 0 of kv_append, 2 and 3 of matmul_qkv, 1 to 4 of qkv_append, 1 and 2 of
+ * heads_append; all but the first have q as their first result. */
 int op_cache_slot(OpKind k, int result)
 {
     if (k == OP_KV_APPEND) {
         return 0;
     }
-    bool fused = k == OP_MATMUL_QKV || k == OP_QKV_APPEND;
+    bool fused = k == OP_MATMUL_QKV || k == OP_QKV_APPEND || k == OP_HEADS_APPEND;
     return !fused || result == 0 ? -1 : result + (k == OP_MATMUL_QKV ? 1 : 0);
 }

@@ -46,7 +46,7 @@ const Pass passes[] = {
      .rules = "rmsnorm_quantize"},
     {.name = "attention",
      .summary = "one pass over the cache; q, k, v with norm, RoPE and append in one kernel",
-     .rules = "kv_dequant attention_fusion qkv_rope_append qkv_quant_append"},
+     .rules = "kv_dequant attention_fusion heads_append qkv_rope_append qkv_quant_append"},
     /* after every rule that looks for a norm */
     {.name = "norm_prologue",
      .summary = "a decode matmul normalises x while it reads it, where the target can",

@@ -304,7 +304,9 @@ static bool holds_phase(const RuleSite *s, const RuleTerm *call, Buf *why)
 
 static bool holds_target(const RuleSite *s, const RuleTerm *call, Buf *why)
 {
-    bool has_it = strcmp(word_arg(call), "block") == 0 && s->env->block > 0;
+    const char *word = word_arg(call);
+    bool has_it = (strcmp(word, "block") == 0 && s->env->block > 0) ||
+                  (strcmp(word, "pair_heads") == 0 && s->env->pair_heads);
     if (!has_it) {
         buf_printf(why, "the target has no %s", word_arg(call));
     }
@@ -401,7 +403,7 @@ const WhereFn where_fns[] = {
               "the value is read only as x of matmuls whose weights are constant, floating, not "
               "shared and without scales"),
     PREDICATE(phase, "w", "the module is compiled for decode or prefill"),
-    PREDICATE(target, "w", "the target has it: block"),
+    PREDICATE(target, "w", "the target has it: block, pair_heads"),
     FUNCTION(rows, "v", "the first dim (a vector's length)"),
     FUNCTION(cols, "v", "the last dim (a vector's length)"),
     FUNCTION(dim, "vn", "one dim, counted from 0"),

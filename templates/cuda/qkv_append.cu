@@ -1,5 +1,6 @@
-//# qkv_append.cu - what stands between the q, k, v projection and attention over caches of codes: a
-//# warp to a head of a row. Heads: HEADS of q, KV_HEADS of k, KV_HEADS of v.
+//# qkv_append.cu - what stands between the q, k, v projection and attention, where the projection
+//# itself cannot: norms of whole heads, other rotations, caches of codes. A warp to a head of a row.
+//# Heads: HEADS of q, KV_HEADS of k, KV_HEADS of v.
 ${launch_early("rows", HEADS + 2 * KV_HEADS, 32)};
 void ${name}(${params})
 {
@@ -60,6 +61,7 @@ void ${name}(${params})
     const bool is_v = h >= HEADS + KV_HEADS;
     const int64_t at = (h - HEADS - (is_v ? KV_HEADS : 0)) * CONTEXT + pos[t];
     uint8_t *const cache = kv[${sequence("t")}];
+    //% if codes
     ${k_type} *const to = (${k_type} *)(cache + (is_v ? v_cache : k_cache)) + at * HEAD_DIM;
     float max = 0;
     for (int d = lane; d < HEAD_DIM; d += 32) {
@@ -72,4 +74,13 @@ void ${name}(${params})
     if (lane == 0) {
         ((float *)(cache + (is_v ? v_scale : k_scale)))[at] = scale;
     }
+    //% else
+    for (int d = lane; d < HEAD_DIM; d += 32) {
+        if (is_v) {
+            ((${v_type} *)(cache + v_cache))[at * HEAD_DIM + d] = ${to_v("head[d]")};
+        } else {
+            ((${k_type} *)(cache + k_cache))[at * HEAD_DIM + d] = ${to_k("head[d]")};
+        }
+    }
+    //% end
 }

@@ -313,6 +313,9 @@ static const Proof proofs[] = {
                 "f32[<2G>])\n" ATTN_RESULT "  %p = matmul %x, @w {epilogue = add(acc, @b)}\n"      \
                 "  %q, %k, %v = split %p {sizes = [<HD>, <4G>, <4G>]}\n"
 #define ROPE(x) " = rope " x ", %angles {head_dim = <2G>, dims = <2G>, style = half}\n"
+#define TURN(x, dims, style)                                                                       \
+    " = rope " x ", %angles {head_dim = <2G>, dims = " dims ", style = " style "}\n"
+#define WIDE "head_dim = 136"
 #define QKV_END                                                                                    \
     "  %v2 = kv_append %vc, %v, %pos\n"                                                            \
     "  %y = attention %qr, %k2, %v2, %pos {" HEADS ", scale = 0.5}\n  return %y\n}\n"
@@ -353,6 +356,40 @@ static const Proof attention_proofs[] = {
      QKV "  %qr = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
          "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n"
          "  %k2 = kv_append %kc, %kn, %pos\n" QKV_END},
+    {"heads_append", 1, "angles = %angles, q_gain = @qg, k_gain = @kg {", NULL,
+     QKV "  %qn = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
+         "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n"
+         "  %qr" ROPE("%qn") "  %kr" ROPE("%kn") "  %k2 = kv_append %kc, %kr, %pos\n" QKV_END},
+    {"heads_append", 1, "heads_append %p, %kc, %vc, %pos, q_gain = @qg, k_gain = @kg {", NULL,
+     QKV "  %qr = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
+         "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n"
+         "  %k2 = kv_append %kc, %kn, %pos\n" QKV_END},
+    {"heads_append", 1, "heads_append %p, %kc, %vc, %pos, angles = %angles {", NULL,
+     "func @f(%x: f32[<T>, <K>], %angles: f32[<T>, 2], %pos: i32[<T>])\n " CACHES(
+         "bf16") "\n weights(@w: f32[<QKV>, <K>])\n" ATTN_RESULT "  %p = matmul %x, @w\n"
+                 "  %q, %k, %v = split %p {sizes = [<HD>, <4G>, <4G>]}\n"
+                 "  %qr" TURN("%q", "2", "half") "  %kr" TURN(
+                     "%k", "2", "half") "  %k2 = kv_append %kc, %kr, %pos\n" QKV_END},
+    {"heads_append", 1, "style = adjacent}", NULL,
+     QKV "  %qr" TURN("%q", "<2G>", "adjacent") "  %kr" TURN(
+         "%k", "<2G>", "adjacent") "  %k2 = kv_append %kc, %kr, %pos\n" QKV_END},
+    {"heads_append", 1, "heads = 2, kv_heads = 1, " WIDE, NULL,
+     "func @f(%x: f32[<T>, <K>], %angles: f32[<T>, 136], %pos: i32[<T>])\n "
+     "state(%kc: bf16[1, 8, 1, 136], %vc: bf16[1, 8, 1, 136])\n weights(@w: f32[544, <K>])\n"
+     " -> (%y: f32[<T>, 272]) {\n  %p = matmul %x, @w\n"
+     "  %q, %k, %v = split %p {sizes = [272, 136, 136]}\n"
+     "  %qr = rope %q, %angles {" WIDE ", dims = 136, style = half}\n"
+     "  %kr = rope %k, %angles {" WIDE ", dims = 136, style = half}\n"
+     "  %k2 = kv_append %kc, %kr, %pos\n  %v2 = kv_append %vc, %v, %pos\n"
+     "  %y = attention %qr, %k2, %v2, %pos {heads = 2, kv_heads = 1, " WIDE ", scale = 0.5}\n" END},
+    {"heads_append", 0, NULL, "$d > 128", /* the projection does all of it */
+     QKV "  %qr" ROPE("%q") "  %kr" ROPE("%k") "  %k2 = kv_append %kc, %kr, %pos\n" QKV_END},
+    {"heads_append", 0, NULL, "%v has 2 uses",
+     QKV "  %qr = rmsnorm %q, gain = @qg {eps = 0.01, group = <2G>}\n"
+         "  %kn = rmsnorm %k, gain = @kg {eps = 0.01, group = <2G>}\n"
+         "  %k2 = kv_append %kc, %kn, %pos\n"
+         "  %v2 = kv_append %vc, %v, %pos\n  %v3 = kv_append %v2, %v, %pos\n"
+         "  %y = attention %qr, %k2, %v3, %pos {" HEADS ", scale = 0.5}\n" END},
     {"qkv_quant_append", 1, "qkv_append %p, %kc, %vc, %ks, %vs, %pos, angles = %angles {", NULL,
      CODED_QKV "  %qr" ROPE("%q") "  %kr" ROPE("%k") CODED_APPEND("%kr") CODED_END("%qr")},
     {"qkv_quant_append", 1, "angles = %angles, q_gain = @qg, k_gain = @kg {", NULL,
@@ -547,7 +584,12 @@ static void prove(const Proof *p)
     IrCase before = case_create((int)tokens, 8, text), after = case_create((int)tokens, 8, text);
     Ledger ledger = {.arena = after.ctx->arena};
     RuleSet *set = shipped_rules(after.ctx);
-    PassEnv env = {.ctx = after.ctx, .rules = set, .block = 4, .kv_len = 8, .ledger = &ledger};
+    PassEnv env = {.ctx = after.ctx,
+                   .rules = set,
+                   .block = 4,
+                   .pair_heads = true,
+                   .kv_len = 8,
+                   .ledger = &ledger};
     int fired = apply_rules(&after, set, p->rules, &env);
     check_function(&after, p, text, fired);
     if (p->reason != NULL) {
