@@ -30,6 +30,7 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     emit_set_int(k, "SHARED", s->shared);
     emit_set_int(k, "WORDS", s->words);
     emit_set_int(k, "MOST_BLOCKS", STEP_MOST_BLOCKS);
+    emit_set_int(k, "HEADER_WORDS", STEP_HEADER_WORDS);
     emit_set_int(k, "TURN", STEP_TURN);
     emit_set_int(k, "MAX_SPLITS", STEP_MAX_SPLITS);
     emit_set_int(k, "SPLIT_POSITIONS", STEP_SPLIT_POSITIONS);

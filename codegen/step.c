@@ -6,7 +6,7 @@
 #include "ir/slots.h"
 
 enum { WARPS = 8, ROWS = 16, BLOCK_BITS = 512, LEAST_BLOCKS = 64 };
-enum { COPIES = 4, HEADER_WORDS = 2 };
+enum { COPIES = 4 };
 enum { LARGEST_CHUNK = 2, FLYING_KIB = 48 };
 enum { SHARED_BYTES = 227 << 10, FEWEST_SLOTS = 4 };
 
@@ -330,7 +330,7 @@ static int64_t exchange_words(const StepPlan *s)
     int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
     int64_t d_ff = type_of(s->layer, s->down, MATMUL_W)->dim[1];
     int64_t q = a->heads * a->head_dim / 2, kv = a->kv_heads * a->head_dim / 2;
-    return HEADER_WORDS + COPIES * (d_model + q) + q + 2 * kv + d_ff / 2 +
+    return STEP_HEADER_WORDS + COPIES * (d_model + q) + q + 2 * kv + d_ff / 2 +
            a->heads * STEP_MAX_SPLITS * (a->head_dim + 2) + 2 * STEP_MOST_BLOCKS;
 }
 

@@ -21,6 +21,9 @@ bool step_parse_how(const char *name, DecodeHow *how);
  * few. */
 enum { STEP_MOST_BLOCKS = 256, STEP_TURN = 37, STEP_MAX_SPLITS = 16, STEP_SPLIT_POSITIONS = 256 };
 
+/* Words in front of the exchange: a line of memory, so that 32 lanes' words are whole lines. */
+enum { STEP_HEADER_WORDS = 16 };
+
 typedef enum StepPhase {
     STEP_QKV,
     STEP_O,

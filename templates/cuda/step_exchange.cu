@@ -4,7 +4,7 @@
 /* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X, MID
  * and A are there COPIES times: all blocks poll them at the same time. */
 enum Exchange {
-    AT_X = 2,
+    AT_X = ${HEADER_WORDS},
     AT_MID = AT_X + COPIES * D_MODEL / 2,
     AT_A = AT_MID + COPIES * D_MODEL / 2,
     AT_Q = AT_A + COPIES * HEADS * HEAD_DIM / 2,
