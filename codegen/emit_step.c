@@ -73,6 +73,7 @@ static void set_kinds(KernelText *k, const StepPlan *s)
     tmpl_set_bool(&k->env, "has_bias", bias);
     tmpl_set_string(&k->env, "activation",
                     arena_printf(k->emit->ctx->arena, "apply_%s", expr_name(s->activation)));
+    tmpl_set_bool(&k->env, "head_norms", s->heads != s->qkv);
     tmpl_set_bool(&k->env, "head_gain", head->gain != 0);
     tmpl_set_bool(&k->env, "head_scaled", head->bits < 16);
     tmpl_set_bool(&k->env, "head_zeros", head->zeros != 0);
@@ -130,13 +131,19 @@ static void set_places(KernelText *k, const StepPlan *s)
     const WeightTensor *qkv = emit_tensor_of(e, s->layer->func, s->qkv, QKV_W, s->step);
     const KvBlock *kv = &e->plan->kv.data[s->step]; /* a function each */
     emit_set_int(k, "LAYER_BYTES", (int64_t)qkv->stride);
+    for (int i = 0; i < 2 && s->heads != s->qkv; i++) {
+        const WeightTensor *gain =
+            emit_tensor_of(e, s->layer->func, s->heads, (int)HEADS_Q_GAIN + i, s->step);
+        emit_set_int(k, i == 0 ? "AT_Q_GAIN" : "AT_K_GAIN", (int64_t)gain->in_block);
+    }
+    tmpl_set_string(&k->env, "HEAD_EPS", emit_f32(e->ctx, s->heads->a.eps));
     emit_set_int(k, "CACHE_BYTES", kv->stride);
     emit_set_int(k, "AT_KEYS",
-                 kv->offset + plan_state_offset(s->layer->func,
-                                                s->layer->place[s->qkv->in[QKV_K_CACHE]].index));
+                 kv->offset +
+                     plan_state_offset(s->layer->func, s->layer->place[step_cache(s, 0)].index));
     emit_set_int(k, "AT_VALUES",
-                 kv->offset + plan_state_offset(s->layer->func,
-                                                s->layer->place[s->qkv->in[QKV_V_CACHE]].index));
+                 kv->offset +
+                     plan_state_offset(s->layer->func, s->layer->place[step_cache(s, 1)].index));
 }
 
 /* ---- parameters ------------------------------------------------------------------------------ */
@@ -185,7 +192,7 @@ static void add_params(KernelText *k, const StepPlan *s)
     }
     if (s->begin == NULL) {
         emit_add_scalar(k, "const float *", "x", scratch_arg(k, s, s->qkv->in[QKV_X]));
-        emit_add_scalar(k, "const float *", "angles", scratch_arg(k, s, s->qkv->in[QKV_ANGLES]));
+        emit_add_scalar(k, "const float *", "angles", scratch_arg(k, s, step_angles(s)));
     }
     emit_step_ends(k, s);
     emit_add_scalar(k, "uint8_t *const *", "kv", "run->kv_table");
@@ -251,6 +258,9 @@ static Str phases_text(const Emit *e, const StepPlan *s)
     Buf b = buf_create(a);
     buf_puts(&b, " *\n");
     put_phase(&b, a, "qkv", s->layer->func, s->qkv);
+    if (s->heads != s->qkv) {
+        put_phase(&b, a, "", s->layer->func, s->heads);
+    }
     put_phase(&b, a, "attention", s->layer->func, s->attention);
     put_phase(&b, a, "o", s->layer->func, s->o);
     put_phase(&b, a, "gate_up", s->layer->func, s->gate_up);
@@ -263,14 +273,16 @@ static Str phases_text(const Emit *e, const StepPlan *s)
 /* The two kernels, where the phases' rows are in the table of kernels. */
 static void put_whole(Buf *b, const Emit *e, const StepPlan *s, Str symbol, Str stamped)
 {
-    const Kernel *layer = s->layer->kernels.data, *head = s->head->kernels.data;
+    const Kernel *layer = s->layer->kernels.data + (s->heads != s->qkv),
+                 *head = s->head->kernels.data;
     const char *second = s->stamped ? emit_kernel_id(e, stamped) : "-1";
     buf_printf(b,
                "    static const SinterWhole whole = {\n"
                "        .kernel = %s, .stamped = %s,\n"
                "        .block = %d, .shared = %lld, .step = {%d, %d, %d, %d, %d, %d},\n    };\n",
-               emit_kernel_id(e, symbol), second, THREADS, (long long)s->shared, layer[0].info,
-               layer[1].info, layer[2].info, layer[3].info, layer[4].info, head[0].info);
+               emit_kernel_id(e, symbol), second, THREADS, (long long)s->shared,
+               s->layer->kernels.data[0].info, layer[1].info, layer[2].info, layer[3].info,
+               layer[4].info, head[0].info);
 }
 
 /* Reports whether a kernel was launched: a chip that it is not made for runs the chain. */

@@ -49,16 +49,18 @@ static const char *find_layer(const Plan *plan, StepPlan *s)
     s->layer = &s->phase->funcs.data[m->steps.data[1].func[0]];
     s->head = &s->phase->funcs.data[s->phase->head];
     const PlanFunc *l = s->layer;
-    if (l->kernels.n != 5 || s->head->kernels.n != 1) {
+    bool apart = l->kernels.n == 6;
+    if ((l->kernels.n != 5 && !apart) || s->head->kernels.n != 1) {
         return "a layer is not qkv, attention, o, gate_up, down, or the head not one matmul";
     }
-    s->qkv = kernel_op(l, 0, OP_MATMUL_QKV);
-    s->attention = kernel_op(l, 1, OP_ATTENTION);
-    s->o = kernel_op(l, 2, OP_MATMUL);
-    s->gate_up = kernel_op(l, 3, OP_MATMUL);
-    s->down = kernel_op(l, 4, OP_MATMUL);
+    s->qkv = kernel_op(l, 0, apart ? OP_MATMUL : OP_MATMUL_QKV);
+    s->heads = apart ? kernel_op(l, 1, OP_HEADS_APPEND) : s->qkv;
+    s->attention = kernel_op(l, apart + 1, OP_ATTENTION);
+    s->o = kernel_op(l, apart + 2, OP_MATMUL);
+    s->gate_up = kernel_op(l, apart + 3, OP_MATMUL);
+    s->down = kernel_op(l, apart + 4, OP_MATMUL);
     s->logits = kernel_op(s->head, 0, OP_MATMUL);
-    bool all = s->qkv && s->attention && s->o && s->gate_up && s->down && s->logits;
+    bool all = s->qkv && s->heads && s->attention && s->o && s->gate_up && s->down && s->logits;
     return all ? NULL : "a layer is not qkv, attention, o, gate_up, down, or the head not a matmul";
 }
 
@@ -127,16 +129,17 @@ static const char *check_flow(StepPlan *s)
 {
     const Func *f = s->layer->func;
     ValueId x = s->qkv->in[QKV_X];
-    bool chained =
-        s->attention->in[ATTN_Q] == s->qkv->out[0] && s->o->in[MATMUL_X] == s->attention->out[0] &&
-        s->gate_up->in[MATMUL_X] == s->o->out[0] && s->down->in[MATMUL_X] == s->gate_up->out[0];
+    bool chained = (s->heads == s->qkv || s->heads->in[HEADS_X] == s->qkv->out[0]) &&
+                   s->attention->in[ATTN_Q] == s->heads->out[0] &&
+                   s->o->in[MATMUL_X] == s->attention->out[0] &&
+                   s->gate_up->in[MATMUL_X] == s->o->out[0] &&
+                   s->down->in[MATMUL_X] == s->gate_up->out[0];
     if (!chained || f->value[x].kind != VALUE_PARAM || !is_plain(&s->matrix[STEP_QKV]) ||
         !is_plain(&s->matrix[STEP_HEAD]) || !adds(&s->matrix[STEP_O], x) ||
         !adds(&s->matrix[STEP_DOWN], s->o->out[0])) {
         return "o and down do not add to one residual, or something is added besides";
     }
-    if (s->layer->place[x].stored != DT_F32 ||
-        s->layer->place[s->qkv->in[QKV_ANGLES]].stored != DT_F32) {
+    if (s->layer->place[x].stored != DT_F32 || s->layer->place[step_angles(s)].stored != DT_F32) {
         return "the residual is not f32";
     }
     if (s->matrix[STEP_HEAD].bias[0] != 0) {
@@ -192,14 +195,41 @@ static const char *check_matmul(StepMatrix *m, const PlanFunc *pf, const Op *op,
                : "a norm's gain is not bf16";
 }
 
+ValueId step_angles(const StepPlan *s)
+{
+    return s->heads->in[s->heads == s->qkv ? (int)QKV_ANGLES : (int)HEADS_ANGLES];
+}
+
+ValueId step_cache(const StepPlan *s, int which)
+{
+    return s->heads->in[(s->heads == s->qkv ? (int)QKV_K_CACHE : (int)HEADS_K_CACHE) + which];
+}
+
+/* Rotated as a whole by halves: in the projection, whose rows are paired for that, or behind it,
+ * normed before. */
+static const char *check_rotation(const StepPlan *s)
+{
+    const Attrs *q = &s->heads->a;
+    bool half = q->style == NULL || strcmp(q->style, "half") == 0;
+    if (!half || step_angles(s) == 0 || q->dims != q->head_dim) {
+        return "heads are not rotated as a whole by halves";
+    }
+    if (s->heads == s->qkv) {
+        bool norms = s->qkv->in[QKV_Q_GAIN] != 0 || s->qkv->in[QKV_K_GAIN] != 0;
+        return q->block != 8 || norms ? "heads have norms in their projection" : NULL;
+    }
+    const Type *of_q = type_of(s->layer, s->heads, HEADS_Q_GAIN);
+    const Type *of_k = type_of(s->layer, s->heads, HEADS_K_GAIN);
+    bool both = of_q != NULL && of_k != NULL && of_q->dtype == DT_BF16 && of_k->dtype == DT_BF16;
+    return both ? NULL : "norms of heads have no gains in bf16";
+}
+
 static const char *check_heads(const StepPlan *s)
 {
-    const Attrs *q = &s->qkv->a, *a = &s->attention->a;
-    const PlanFunc *l = s->layer;
-    bool half = q->style == NULL || strcmp(q->style, "half") == 0;
-    if (q->block != 8 || s->qkv->in[QKV_Q_GAIN] != 0 || s->qkv->in[QKV_K_GAIN] != 0 || !half ||
-        s->qkv->in[QKV_ANGLES] == 0 || q->dims != q->head_dim) {
-        return "heads have norms, or are not rotated as a whole by halves";
+    const Attrs *a = &s->attention->a;
+    const char *why = check_rotation(s);
+    if (why != NULL) {
+        return why;
     }
     if (a->head_dim != 64 && a->head_dim != 128) {
         return "heads are not 64 or 128 wide";
@@ -207,9 +237,10 @@ static const char *check_heads(const StepPlan *s)
     if (a->heads % a->kv_heads != 0 || a->heads / a->kv_heads > 8 || a->kv_heads > LEAST_BLOCKS) {
         return "more than 8 query heads to a key/value head";
     }
+    const Value *value = s->layer->func->value;
     if (a->softcap > 0 || a->scale <= 0 || s->attention->in[ATTN_K_SCALE] != 0 ||
-        type_of(l, s->qkv, QKV_K_CACHE)->dtype != DT_BF16 ||
-        type_of(l, s->qkv, QKV_V_CACHE)->dtype != DT_BF16) {
+        value[step_cache(s, 0)].type->dtype != DT_BF16 ||
+        value[step_cache(s, 1)].type->dtype != DT_BF16) {
         return "attention has a soft cap, or its cache is not bf16";
     }
     return NULL;
@@ -256,7 +287,7 @@ static void find_ends(StepPlan *s)
     bool ends = s->embed != NULL && s->angles != NULL &&
                 type_of(f, s->angles, 1)->dtype == DT_F32 &&
                 same_buffer(f, s->embed->out[0], s->layer, s->qkv->in[QKV_X]) &&
-                same_buffer(f, s->angles->out[0], s->layer, s->qkv->in[QKV_ANGLES]);
+                same_buffer(f, s->angles->out[0], s->layer, step_angles(s));
     s->begin = ends ? f : NULL;
 }
 

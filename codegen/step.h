@@ -52,6 +52,7 @@ struct StepPlan {
     const PlanPhase *phase;
     const PlanFunc *layer, *head;
     const Op *qkv, *attention, *o, *gate_up, *down, *logits;
+    const Op *heads;     /* what finishes heads of q and k: qkv, or a heads_append behind it */
     ExprKind activation; /* of the gate */
     StepMatrix matrix[STEP_PHASES];
     const PlanFunc *begin; /* its two kernels are the step's too; NULL: they run in front of it */
@@ -67,6 +68,9 @@ struct StepPlan {
     bool stamped;             /* the program has a second kernel, which says where time goes */
 };
 
+/* Operands of s->heads: angles; the cache of keys (0) or values (1). */
+ValueId step_angles(const StepPlan *s);
+ValueId step_cache(const StepPlan *s, int which);
 /* Sets plan->step and adds its memory to the scratch memory, or says in plan->chain why not. False
  * after a diagnostic: DECODE_STREAM and it cannot be. */
 bool step_plan(Plan *plan, DecodeHow how);

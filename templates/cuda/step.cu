@@ -44,6 +44,9 @@ enum Wait { FOR_QKV_X, FOR_Q, FOR_SPLITS, FOR_O_X, FOR_IDS = FOR_O_X + 4 };
 static constexpr size_t LAYER_BYTES = ${LAYER_BYTES};
 /* The same for caches, [KV][CONTEXT][HEAD_DIM] each. */
 static constexpr size_t CACHE_BYTES = ${CACHE_BYTES};
+//% if head_norms
+static constexpr size_t AT_Q_GAIN = ${AT_Q_GAIN}, AT_K_GAIN = ${AT_K_GAIN}; /* in a layer */
+//% end
 static constexpr size_t AT_KEYS = ${AT_KEYS}, AT_VALUES = ${AT_VALUES};
 
 /* How a phase's matrix is stored: bits of a weight, columns that share an f16 scale (0: none do),
@@ -167,11 +170,11 @@ ${part("step_chunk", "")};
 
 ${part("step_heads", "")};
 
+${part("step_ends", "")};
+
 ${part("step_consumer", "")};
 
 ${part("step_attention", "")};
-
-${part("step_ends", "")};
 
 ${part("step_finisher", "")};
 ${end_parts};

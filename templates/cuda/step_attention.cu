@@ -14,12 +14,71 @@ __device__ __forceinline__ uint4 words_data(const uint64_t low[2], const uint64_
     return make_uint4(l.x, l.y, h.x, h.y);
 }
 
+//% if head_norms
+/* Norm of a head, then RoPE. A lane has its dims p * 32 + i4 * 8 .. + 7, i4 its place among four.
+ */
+__device__ __forceinline__ void Consumer::finish_head(uint4 *head, const uint4 *gain)
+{
+    enum { KEYS = Heads::KEYS };
+    float x[KEYS][8], g[8], squares = 0;
+#pragma unroll
+    for (int p = 0; p < KEYS; p++) {
+        floats_of_bf16x8(x[p], head[p]);
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            squares += x[p][e] * x[p][e];
+        }
+    }
+    squares += __shfl_xor_sync(0xffffffffu, squares, 1);
+    squares += __shfl_xor_sync(0xffffffffu, squares, 2);
+    const float r = rsqrtf(squares / HEAD_DIM + ${HEAD_EPS});
+#pragma unroll
+    for (int p = 0; p < KEYS; p++) {
+        floats_of_bf16x8(g, gain[p]);
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            x[p][e] *= r * g[e];
+        }
+    }
+#pragma unroll
+    for (int p = 0; p < KEYS / 2; p++) {
+#pragma unroll
+        for (int e = 0; e < 8; e++) {
+            const int at = p * 32 + lane % 4 * 8 + e;
+            const float c = s->angles[at], sine = s->angles[HEAD_DIM / 2 + at];
+            float *const a = &x[p][e], *const b = &x[p + KEYS / 2][e], was = *a;
+            *a = was * c - *b * sine;
+            *b = *b * c + was * sine;
+        }
+    }
+#pragma unroll
+    for (int p = 0; p < KEYS; p++) {
+        head[p] = make_uint4(bf16_pair(x[p][0], x[p][1]), bf16_pair(x[p][2], x[p][3]),
+                             bf16_pair(x[p][4], x[p][5]), bf16_pair(x[p][6], x[p][7]));
+    }
+}
+
+/* The gains that go with it. */
+__device__ __forceinline__ void Consumer::take_gains(uint4 *gain, int layer, size_t at)
+{
+    const uint8_t *from = step->weights + (size_t)layer * LAYER_BYTES + at + lane % 4 * 16;
+#pragma unroll
+    for (int p = 0; p < Heads::KEYS; p++) {
+        gain[p] = *(const uint4 *)(from + p * 64);
+    }
+}
+
+//% end
 __device__ __forceinline__ void Consumer::take_queries(uint4 *q, int head, int layer, uint32_t tag)
 {
     enum { PAIRS = Heads::KEYS * 2 };
     const int g = lane / 4;
     uint64_t w[PAIRS][2] = {};
     const uint64_t *words = step->words + AT_Q + (head * GROUP + g) * (HEAD_DIM / 2) + lane % 4 * 4;
+    //% if head_norms
+    uint4 gain[Heads::KEYS];
+    take_gains(gain, layer, AT_Q_GAIN);
+    //% end
     ${stamp("watch.start();")};
     await_words<PAIRS>(
         w, [&](int i) { return words + i / 2 * 16 + i % 2 * 2; }, g < GROUP ? (1u << PAIRS) - 1 : 0,
@@ -29,6 +88,9 @@ __device__ __forceinline__ void Consumer::take_queries(uint4 *q, int head, int l
     for (int p = 0; p < Heads::KEYS; p++) {
         q[p] = words_data(w[p * 2], w[p * 2 + 1]);
     }
+    //% if head_norms
+    finish_head(q, gain);
+    //% end
 }
 
 /* The share's next round of positions, 16 for each warp, from `at` on: out of their slots. */
@@ -66,7 +128,23 @@ __device__ __forceinline__ void Consumer::take_newest(Heads &a, int head, int la
     ${stamp("watch.stop<ON_X>();")};
 #pragma unroll
     for (int p = 0; p < Heads::KEYS; p++) {
-        a.key[0][p] = a.key[1][p] = words_data(w[p * 2], w[p * 2 + 1]);
+        a.key[0][p] = words_data(w[p * 2], w[p * 2 + 1]);
+    }
+    //% if head_norms
+    uint4 gain[Heads::KEYS];
+    take_gains(gain, layer, AT_K_GAIN);
+    finish_head(a.key[0], gain);
+    uint8_t *const cache = step->kv[0] + (size_t)layer * CACHE_BYTES + AT_KEYS +
+                           ((size_t)head * CONTEXT + position) * HEAD_DIM * 2;
+    //% end
+#pragma unroll
+    for (int p = 0; p < Heads::KEYS; p++) {
+        //% if head_norms
+        if (g == 0) {
+            *(uint4 *)(cache + p * 64 + i4 * 16) = a.key[0][p];
+        }
+        //% end
+        a.key[1][p] = a.key[0][p];
     }
 #pragma unroll
     for (int h = 0; h < Heads::VALUES; h++) {

@@ -180,6 +180,10 @@ struct Consumer {
         __syncwarp();
     }
 
+    //% if head_norms
+    __device__ __forceinline__ void finish_head(uint4 *head, const uint4 *gain);
+    __device__ __forceinline__ void take_gains(uint4 *gain, int layer, size_t at);
+    //% end
     __device__ __forceinline__ void take_queries(uint4 *q, int head, int layer, uint32_t tag);
     __device__ __forceinline__ void take_positions(Heads &a, int at, int end);
     __device__ __forceinline__ void take_newest(Heads &a, int head, int layer, uint32_t tag);
@@ -199,6 +203,12 @@ struct Consumer {
     __device__ void run(void)
     {
         ${stamp("watch.begin();")};
+        //% if head_norms
+        if (warp == 0) {
+            take_angles(s->angles, step, position, lane);
+        }
+        consumers_sync();
+        //% end
         for (int layer = 0; layer < LAYERS; layer++) {
             const uint32_t tag = first_tag + layer;
             phase<QKV>(layer, tag);

@@ -25,6 +25,18 @@ __device__ __forceinline__ void make_angles(float *to, const float *freqs, int p
 }
 //% end
 
+/* By one warp: cosines and sines of this position, for RoPE. */
+__device__ __forceinline__ void take_angles(float *to, const Step *step, int position, int lane)
+{
+    //% if inside
+    make_angles(to, step->freqs, position, lane);
+    //% else
+    for (int d = lane; d < HEAD_DIM; d += 32) {
+        to[d] = step->angles[d];
+    }
+    //% end
+}
+
 /* A logit and its id as one number: larger logits are larger, the first of equals is; 0: none. */
 __device__ __forceinline__ uint64_t candidate(float logit, int id)
 {

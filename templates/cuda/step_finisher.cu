@@ -30,6 +30,25 @@ struct Finisher {
         }
     }
 
+    //% if head_norms
+    /* q, k and v as they are: attention norms and rotates heads of q and k when it has all of one.
+     * v is appended to its cache. */
+    __device__ __forceinline__ void finish_qkv(int layer, int tile, float v, uint32_t tag)
+    {
+        enum { PER_HEAD = HEAD_DIM / 16 };
+        const int kv = tile / PER_HEAD - HEADS - KV, d = tile % PER_HEAD * 16 + lane % 16;
+        const float next = __shfl_down_sync(0xffffffffu, v, 1);
+        if (lane < 16 && lane % 2 == 0) {
+            publish(step->words + AT_Q + tile * 8 + lane / 2, bf16_pair(v, next), tag);
+        }
+        if (lane < 16 && kv >= 0) {
+            uint8_t *cache = step->kv[0] + (size_t)layer * CACHE_BYTES + AT_VALUES;
+            ((uint16_t *)cache)[((size_t)kv * CONTEXT + position) * HEAD_DIM + d] =
+                bf16_of_float(v);
+        }
+    }
+
+    //% else
     /* Rows 0 to 7 of a tile are dims d .. d + 7, rows 8 to 15 those half a head on, which RoPE
      * rotates with them in q and k. k and v are appended to the caches too. */
     __device__ __forceinline__ void finish_qkv(int layer, int tile, float v, uint32_t tag)
@@ -55,16 +74,19 @@ struct Finisher {
         }
     }
 
+    //% end
     //% if has_i8 || has_bias
     /* The row of the matrix that the lane's row of a tile is; of gate or of up. */
     template <int P> __device__ __forceinline__ int row_of(int tile)
     {
         const int row = lane % 16;
+        //% if head_norms == false
         if constexpr (P == QKV) {
             enum { PER_HEAD = HEAD_DIM / 16 };
             const int head = tile / PER_HEAD, j = tile % PER_HEAD;
             return head * HEAD_DIM + row / 8 * (HEAD_DIM / 2) + j * 8 + row % 8;
         }
+        //% end
         return P == GATE_UP ? tile * 8 + row % 8 : tile * 16 + row;
     }
 
@@ -189,12 +211,8 @@ struct Finisher {
                 s->residual[n][lane] = v;
             }
         }
-        //% if inside
-        make_angles(s->angles, step->freqs, position, lane);
-        //% else
-        for (int d = lane; d < HEAD_DIM; d += 32) {
-            s->angles[d] = step->angles[d];
-        }
+        //% if head_norms == false
+        take_angles(s->angles, step, position, lane);
         //% end
         __syncwarp();
     }
