@@ -1,7 +1,7 @@
 /* step.h - may the decode step of one token be one persistent kernel (templates/cuda/step.cu)?
  *
- * It takes what dense decoders of 16 bits are made of; for anything else the step stays a chain of
- * kernels, and the plan says why. */
+ * It takes what dense decoders in bf16, with weights of 16, 8 or 4 bits, are made of; for anything
+ * else the step stays a chain of kernels, and the plan says why. */
 #ifndef SINTER_CODEGEN_STEP_H
 #define SINTER_CODEGEN_STEP_H
 
