@@ -16,6 +16,7 @@ static void set_shape(KernelText *k, const StreamShape *s)
     emit_set_int(k, "SLOTS", s->slots);
     emit_set_int(k, "ROUND", s->round);
     emit_set_int(k, "PARTS", s->parts);
+    emit_set_int(k, "SWEEP", s->sweep);
     emit_set_int(k, "GROUPS_IN_BLOCK", s->groups_in_block);
     emit_set_int(k, "BLOCK_BYTES", s->block_bytes);
     emit_set_int(k, "SQUARES_AT", s->squares_at);

@@ -8,7 +8,7 @@
 
 #include "ir/slots.h"
 
-enum { ROWS = 16, BLOCK_BITS = 512, LEAST_GRID = 64, MOST_SLOTS = 8 };
+enum { ROWS = 16, BLOCK_BITS = 512, LEAST_GRID = 64, LEAST_SLOTS = 2, MOST_SLOTS = 8 };
 enum { SHARED_BYTES = 96 << 10, LARGE_BYTES = 112 << 10 }; /* large: where a ring would be small */
 enum { HELD_COLUMNS = 128 };
 enum { X_BYTES = 40 << 10, HELD_BYTES = 16 << 10, MOST_FIXED = 60 << 10 };
@@ -29,8 +29,8 @@ static bool takes_dtypes(const Type *x, const Type *w)
 {
     bool codes = w->dtype == DT_I8 || w->dtype == DT_U4 || w->dtype == DT_E4M3;
     bool both = x->dtype == w->dtype && (x->dtype == DT_I8 || x->dtype == DT_E4M3);
-    return both || (x->dtype == DT_BF16 && (codes || w->dtype == DT_BF16)) ||
-           (x->dtype == DT_F16 && w->dtype == DT_F16);
+    bool narrow = x->dtype == DT_BF16 || x->dtype == DT_F16; /* codes are multiplied as bf16 */
+    return both || (narrow && (codes || w->dtype == x->dtype));
 }
 
 /* A lane's columns, a quarter of a block, are of one group; blocks hold whole groups or lie in one.
@@ -64,8 +64,9 @@ bool stream_takes(const Func *f, const Op *op)
 
 bool stream_normalises(const Func *f, const Op *op)
 {
+    const Type *x = type_of(f, op, MATMUL_X), *w = type_of(f, op, MATMUL_W);
     return stream_takes(f, op) && stream_fits(f, op, f->module->tokens) &&
-           type_of(f, op, MATMUL_X)->dtype == DT_BF16;
+           (x->dtype == DT_BF16 || (x->dtype == DT_F16 && w->dtype != DT_F16));
 }
 
 /* ---- shared memory --------------------------------------------------------------------------- */
@@ -82,10 +83,21 @@ static int64_t x_bytes(const StreamShape *s, int64_t k)
     return s->tokens * line_bytes(s, k);
 }
 
+/* Sums of a tile. */
+static int sum_bytes(const StreamShape *s)
+{
+    return s->tokens * ROWS * 4;
+}
+
+static int64_t tiles_of_block(const StreamShape *s)
+{
+    return (s->tiles + LEAST_GRID - 1) / LEAST_GRID;
+}
+
 static int held_bytes(const StreamShape *s)
 {
-    return s->parts == 1 ? 0
-                         : (int)((s->tiles + LEAST_GRID - 1) / LEAST_GRID) * s->tokens * ROWS * 4;
+    int64_t tiles = s->sweep > 0 ? s->sweep : tiles_of_block(s);
+    return s->parts == 1 ? 0 : (int)tiles * sum_bytes(s);
 }
 
 /* Parts of K, whole blocks each, that leave most of the memory to the ring; sums of all tiles must
@@ -147,7 +159,7 @@ static bool holding_pays(const StreamShape *s, const Value *x)
 }
 
 /* x in registers: the fewest parts of K, whole chunks for each warp, of which a lane can hold its
- * columns. */
+ * columns; in several parts as many tiles in a sweep as sums can be held of. */
 static bool hold_x(StreamShape *s, const Type *gain, int64_t k)
 {
     int64_t blocks = k / s->block_k / STREAM_WARPS;                   /* of a tile, for one warp */
@@ -158,15 +170,33 @@ static bool hold_x(StreamShape *s, const Type *gain, int64_t k)
             (own % 2 == 0 || own == 1)) {
             s->chunk = own % 4 == 0 && s->bits == 8 ? 4 : own % 2 == 0 ? 2 : 1;
             s->x_bytes = gain == NULL ? 0 : (int)k * dtype_bits(gain->dtype) / 8;
-            return k / s->block_k % STREAM_WARPS == 0 && held_bytes(s) <= HELD_BYTES;
+            s->sweep = held_bytes(s) > HELD_BYTES ? HELD_BYTES / sum_bytes(s) : 0;
+            return k / s->block_k % STREAM_WARPS == 0;
         }
     }
     return false;
 }
 
+/* x in shared memory, as many parts of K as it takes. */
+static void stage_x(StreamShape *s, int64_t k)
+{
+    s->sweep = 0;
+    s->parts = parts_of(*s, k);
+    s->line = (int)line_bytes(s, k);
+    s->x_bytes = (int)x_bytes(s, k);
+}
+
+static void shape_memory(StreamShape *s, int64_t k)
+{
+    int fixed = fixed_bytes(s, k);
+    shape_ring(s, k / s->block_k / s->parts, fixed);
+    s->shared = fixed + STREAM_WARPS * s->slots * s->chunk * s->block_bytes;
+}
+
 StreamShape stream_shape(const Func *f, const Op *op, int tokens)
 {
     const Type *x = type_of(f, op, MATMUL_X), *w = type_of(f, op, MATMUL_W);
+    const Type *gain = type_of(f, op, scale_slot(op) + 3);
     int64_t k = w->dim[1];
     StreamShape s = {.tokens = tokens, .bits = dtype_bits(w->dtype)};
     s.codes_in = dtype_is_code(x->dtype);
@@ -174,20 +204,21 @@ StreamShape stream_shape(const Func *f, const Op *op, int tokens)
     s.tiles = (w->dim[0] + ROWS - 1) / ROWS;
     s.round = tokens <= 2 ? 4 : tokens <= 4 ? 2 : 1;
     shape_groups(&s, op);
-    s.held = holding_pays(&s, &f->value[op->in[MATMUL_X]]) &&
-             hold_x(&s, type_of(f, op, scale_slot(op) + 3), k);
+    s.held = holding_pays(&s, &f->value[op->in[MATMUL_X]]) && hold_x(&s, gain, k);
     if (!s.held) {
-        s.parts = parts_of(s, k);
-        s.line = (int)line_bytes(&s, k);
-        s.x_bytes = (int)x_bytes(&s, k);
+        stage_x(&s, k);
     }
-    int fixed = fixed_bytes(&s, k);
-    shape_ring(&s, k / s.block_k / s.parts, fixed);
-    s.shared = fixed + STREAM_WARPS * s.slots * s.chunk * s.block_bytes;
+    shape_memory(&s, k);
+    StreamShape other = s;
+    if (!s.held && s.slots < LEAST_SLOTS && tokens > 4 && hold_x(&other, gain, k)) {
+        other.held = true; /* slower than x in shared memory, but that has no room */
+        shape_memory(&other, k);
+        return other;
+    }
     return s;
 }
 
 bool stream_fits(const Func *f, const Op *op, int tokens)
 {
-    return stream_shape(f, op, tokens).slots >= 2;
+    return stream_shape(f, op, tokens).slots >= LEAST_SLOTS;
 }

@@ -17,6 +17,7 @@ typedef struct StreamShape {
     int x_bytes;         /* in shared memory: the part of x; gains of the norm if x is held */
     int block_k;         /* columns of a block of 16 rows x 64 bytes */
     int tokens, parts;   /* parts of K that x is read in */
+    int sweep;           /* tiles that a block takes through all parts before the next; 0: all */
     int chunk, slots;    /* blocks copied at once; such chunks in a warp's ring */
     int round;           /* tiles whose sums are added at once */
     int groups_in_block; /* whose scales lie beside a block; 0: no groups */

@@ -8,7 +8,8 @@
 //#   is read in PARTS parts of K, one after the other: where a warp has the same columns of every
 //#   tile, as what its lanes multiply, in registers (stream_hold.cu); else in shared memory, in the
 //#   order of k that the tiles make (stream_stage.cu).
-//#   Sums of the warps are added every ROUND tiles, always in the same order. Gate and up, and the
+//#   With more tiles than sums of parts can be held of, it takes SWEEP tiles through all parts, then
+//#   the next. Sums of the warps are added every ROUND tiles, always in the same order. Gate and up, and the
 //#   two rows that RoPE rotates together, are 8 rows apart. The ring is filled before
 //#   dependency_wait: weights are no kernel's result. norm_eps: the square sum of x is taken on the
 //#   way, the gain multiplied in, 1 / rms multiplies the sums.
@@ -23,6 +24,9 @@ void ${name}(${params})
     enum { CHUNK = ${CHUNK}, SLOTS = ${SLOTS}, ROUND = ${ROUND}, PARTS = ${PARTS} };
     enum { BLOCK_K = ${floor(512 / BITS)}, BLOCKS = K / BLOCK_K, PART_K = K / PARTS };
     enum { CHUNKS = BLOCKS / PARTS / CHUNK }; /* of a tile in a part */
+    //% if SWEEP > 0
+    enum { SWEEP = ${SWEEP} };
+    //% end
     //% if x_held
     enum { OWN = CHUNKS / WARPS, RUN = ${codes_in ? 1 : 16 / BITS} }; /* a warp's; of a block */
     enum { OCTETS = OWN * CHUNK * RUN };                              /* of a lane, 16 bytes each */
@@ -59,6 +63,9 @@ void ${name}(${params})
 
     //% if x_held
     int own = 0, nth = 0, of_part = tiles > 0 ? 0 : PARTS; /* chunk that this warp asks for next */
+    //% if SWEEP > 0
+    int of_sweep = 0; /* its first tile */
+    //% end
     //% else
     int next = warp; /* chunk that this warp asks for next: part, tile, place in the tile */
     //% end
@@ -98,10 +105,20 @@ void ${name}(${params})
             //% if x_held
             if (++own == OWN) {
                 own = 0;
+                //% if SWEEP > 0
+                if (++nth == min(of_sweep + SWEEP, tiles)) {
+                    if (++of_part == PARTS && of_sweep + SWEEP < tiles) {
+                        of_part = 0;
+                        of_sweep += SWEEP;
+                    }
+                    nth = of_sweep;
+                }
+                //% else
                 if (++nth == tiles) {
                     nth = 0;
                     of_part++;
                 }
+                //% end
             }
             //% else
             next += WARPS;
@@ -158,13 +175,20 @@ void ${name}(${params})
     //% end
     int f = warp, slot = 0, round = 0;
     //% end
+    //% if SWEEP > 0
+    for (int turn = 0; turn < (tiles + SWEEP - 1) / SWEEP * PARTS; turn++) {
+        const int part = turn % PARTS, begin = turn / PARTS * SWEEP;
+        const int end = min(begin + SWEEP, tiles);
+    //% else
     for (int part = 0; part < PARTS; part++) {
+        const int begin = 0, end = tiles;
+    //% end
         //% if x_held
         ${part("stream_hold", "")};
         //% else
         ${part("stream_stage", "")};
         //% end
-        for (int nth_tile = 0; nth_tile < tiles; nth_tile++) {
+        for (int nth_tile = begin; nth_tile < end; nth_tile++) {
             ${sum_type} sum[2][4] = {};
             //% if x_held
 #pragma unroll
@@ -187,10 +211,10 @@ void ${name}(${params})
                     ${part(block, "")};
                 }
                 //% if x_held && x_bytes == "16" && PARTS > 1
-                if (nth_tile == tiles - 1 && part + 1 < PARTS) {
+                if (nth_tile == end - 1 && (part + 1 < PARTS || end < tiles)) {
 #pragma unroll
                     for (int j = i * CHUNK * RUN; j < (i + 1) * CHUNK * RUN; j++) {
-                        x_regs[j] = load_fresh16(row_of_x() + column(part + 1, j));
+                        x_regs[j] = load_fresh16(row_of_x() + column((part + 1) % PARTS, j));
                     }
                 }
                 //% end
@@ -208,7 +232,7 @@ void ${name}(${params})
                         sum[0][j] + sum[1][j];
                 }
             }
-            if (in_round < ROUND - 1 && nth_tile < tiles - 1) {
+            if (in_round < ROUND - 1 && nth_tile < end - 1) {
                 continue;
             }
             __syncthreads();
@@ -227,7 +251,7 @@ void ${name}(${params})
                 }
                 all_sums += __shfl_xor_sync(0xffffffff, all_sums, 16);
                 //% if PARTS > 1
-                ${sum_type} *const before = held + (nth * TOKENS + t) * 16 + lane % 16;
+                ${sum_type} *const before = held + ((nth - begin) * TOKENS + t) * 16 + lane % 16;
                 all_sums += part > 0 ? *before : 0;
                 if (part < PARTS - 1) {
                     *before = all_sums; /* by both halves of the warp, which have the same sum */

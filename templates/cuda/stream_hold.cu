@@ -4,8 +4,11 @@
 //# this one is used for the last time.
 {
     const auto *const x_row = row_of_x();
+    //% if has_norm && SWEEP > 0
+    square = part == 0 ? 0 : square;
+    //% end
     //% if codes_in
-    if (part == 0) {
+    if (part == 0 && begin == 0) {
 #pragma unroll
         for (int i = 0; i < OCTETS; i++) {
             x_regs[i] = load_fresh16(x_row + column(part, i));
@@ -14,7 +17,7 @@
     //% else
     enum { AT_ONCE = OCTETS < ${AT_ONCE} ? OCTETS : ${AT_ONCE} };
     //% if x_bytes == "16"
-    if (part == 0) {
+    if (part == 0 && begin == 0) {
 #pragma unroll
         for (int i = 0; i < OCTETS; i++) {
             x_regs[i] = load_fresh16(x_row + column(part, i));
