@@ -175,14 +175,14 @@ void ${name}(${params})
     //% end
     int f = warp, slot = 0, round = 0;
     //% end
-    //% if SWEEP > 0
-    for (int turn = 0; turn < (tiles + SWEEP - 1) / SWEEP * PARTS; turn++) {
-        const int part = turn % PARTS, begin = turn / PARTS * SWEEP;
+    const int passes = ${SWEEP > 0 ? "(tiles + SWEEP - 1) / SWEEP * PARTS" : "PARTS"};
+    for (int pass = 0; pass < passes; pass++) {
+        //% if SWEEP > 0
+        const int part = pass % PARTS, begin = pass / PARTS * SWEEP;
         const int end = min(begin + SWEEP, tiles);
-    //% else
-    for (int part = 0; part < PARTS; part++) {
-        const int begin = 0, end = tiles;
-    //% end
+        //% else
+        const int part = pass, begin = 0, end = tiles;
+        //% end
         //% if x_held
         ${part("stream_hold", "")};
         //% else
