@@ -15,57 +15,44 @@ __device__ __forceinline__ uint4 words_data(const uint64_t low[2], const uint64_
 }
 
 //% if head_norms
-/* Norm of a head, then RoPE. A lane has its dims p * 32 + i4 * 8 .. + 7, i4 its place among four.
- */
-__device__ __forceinline__ void Consumer::finish_head(uint4 *head, const uint4 *gain)
+__device__ __forceinline__ float2 bf16_floats(uint32_t pair)
 {
-    enum { KEYS = Heads::KEYS };
-    float x[KEYS][8], g[8], squares = 0;
+    return make_float2(__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u));
+}
+
+/* Norm of a head, then RoPE: a lane has its dims p * 32 + i4 * 8 .. + 7, i4 its place of four. */
+__device__ __forceinline__ void Consumer::finish_head(uint4 *head, const uint8_t *gains)
+{
+    enum { KEYS = Heads::KEYS, HALF = HEAD_DIM / 2 };
+    float squares = 0;
 #pragma unroll
-    for (int p = 0; p < KEYS; p++) {
-        floats_of_bf16x8(x[p], head[p]);
-#pragma unroll
-        for (int e = 0; e < 8; e++) {
-            squares += x[p][e] * x[p][e];
-        }
+    for (int i = 0; i < KEYS * 4; i++) {
+        const float2 x = bf16_floats(word(head[i / 4], i % 4));
+        squares += x.x * x.x + x.y * x.y;
     }
     squares += __shfl_xor_sync(0xffffffffu, squares, 1);
     squares += __shfl_xor_sync(0xffffffffu, squares, 2);
     const float r = rsqrtf(squares / HEAD_DIM + ${HEAD_EPS});
 #pragma unroll
-    for (int p = 0; p < KEYS; p++) {
-        floats_of_bf16x8(g, gain[p]);
-#pragma unroll
-        for (int e = 0; e < 8; e++) {
-            x[p][e] *= r * g[e];
-        }
-    }
-#pragma unroll
-    for (int p = 0; p < KEYS / 2; p++) {
-#pragma unroll
-        for (int e = 0; e < 8; e++) {
-            const int at = p * 32 + lane % 4 * 8 + e;
-            const float c = s->angles[at], sine = s->angles[HEAD_DIM / 2 + at];
-            float *const a = &x[p][e], *const b = &x[p + KEYS / 2][e], was = *a;
-            *a = was * c - *b * sine;
-            *b = *b * c + was * sine;
-        }
-    }
-#pragma unroll
-    for (int p = 0; p < KEYS; p++) {
-        head[p] = make_uint4(bf16_pair(x[p][0], x[p][1]), bf16_pair(x[p][2], x[p][3]),
-                             bf16_pair(x[p][4], x[p][5]), bf16_pair(x[p][6], x[p][7]));
+    for (int i = 0; i < KEYS * 2; i++) {
+        const uint32_t *const gain = (const uint32_t *)(gains + i / 4 * 64) + i % 4;
+        uint32_t *const low = (uint32_t *)&head[i / 4] + i % 4;
+        uint32_t *const high = (uint32_t *)&head[i / 4 + KEYS / 2] + i % 4;
+        const float2 a = bf16_floats(*low), b = bf16_floats(*high);
+        const float2 of_a = bf16_floats(gain[0]), of_b = bf16_floats(gain[HALF / 2]);
+        const float *const angle = s->angles + i / 4 * 32 + lane % 4 * 8 + i % 4 * 2;
+        const float2 c = *(const float2 *)angle, sine = *(const float2 *)(angle + HALF);
+        const float ax = a.x * r * of_a.x, ay = a.y * r * of_a.y;
+        const float bx = b.x * r * of_b.x, by = b.y * r * of_b.y;
+        *low = bf16_pair(ax * c.x - bx * sine.x, ay * c.y - by * sine.y);
+        *high = bf16_pair(bx * c.x + ax * sine.x, by * c.y + ay * sine.y);
     }
 }
 
-/* The gains that go with it. */
-__device__ __forceinline__ void Consumer::take_gains(uint4 *gain, int layer, size_t at)
+/* The lane's gains for it: at 64 bytes' distance. */
+__device__ __forceinline__ const uint8_t *Consumer::gains_of(int layer, size_t at)
 {
-    const uint8_t *from = step->weights + (size_t)layer * LAYER_BYTES + at + lane % 4 * 16;
-#pragma unroll
-    for (int p = 0; p < Heads::KEYS; p++) {
-        gain[p] = *(const uint4 *)(from + p * 64);
-    }
+    return step->weights + (size_t)layer * LAYER_BYTES + at + lane % 4 * 16;
 }
 
 //% end
@@ -76,8 +63,9 @@ __device__ __forceinline__ void Consumer::take_queries(uint4 *q, int head, int l
     uint64_t w[PAIRS][2] = {};
     const uint64_t *words = step->words + AT_Q + (head * GROUP + g) * (HEAD_DIM / 2) + lane % 4 * 4;
     //% if head_norms
-    uint4 gain[Heads::KEYS];
-    take_gains(gain, layer, AT_Q_GAIN);
+    const uint8_t *const gains = gains_of(layer, AT_Q_GAIN);
+    asm volatile("prefetch.global.L1 [%0];" ::"l"(gains));
+    asm volatile("prefetch.global.L1 [%0];" ::"l"(gains + HEAD_DIM));
     //% end
     ${stamp("watch.start();")};
     await_words<PAIRS>(
@@ -89,7 +77,7 @@ __device__ __forceinline__ void Consumer::take_queries(uint4 *q, int head, int l
         q[p] = words_data(w[p * 2], w[p * 2 + 1]);
     }
     //% if head_norms
-    finish_head(q, gain);
+    finish_head(q, gains);
     //% end
 }
 
@@ -131,9 +119,7 @@ __device__ __forceinline__ void Consumer::take_newest(Heads &a, int head, int la
         a.key[0][p] = words_data(w[p * 2], w[p * 2 + 1]);
     }
     //% if head_norms
-    uint4 gain[Heads::KEYS];
-    take_gains(gain, layer, AT_K_GAIN);
-    finish_head(a.key[0], gain);
+    finish_head(a.key[0], gains_of(layer, AT_K_GAIN));
     uint8_t *const cache = step->kv[0] + (size_t)layer * CACHE_BYTES + AT_KEYS +
                            ((size_t)head * CONTEXT + position) * HEAD_DIM * 2;
     //% end

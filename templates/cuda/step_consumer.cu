@@ -181,8 +181,8 @@ struct Consumer {
     }
 
     //% if head_norms
-    __device__ __forceinline__ void finish_head(uint4 *head, const uint4 *gain);
-    __device__ __forceinline__ void take_gains(uint4 *gain, int layer, size_t at);
+    __device__ __forceinline__ const uint8_t *gains_of(int layer, size_t at);
+    __device__ __forceinline__ void finish_head(uint4 *head, const uint8_t *gains);
     //% end
     __device__ __forceinline__ void take_queries(uint4 *q, int head, int layer, uint32_t tag);
     __device__ __forceinline__ void take_positions(Heads &a, int at, int end);

@@ -61,8 +61,13 @@ says() # WORDS SPEC OPTIONS
     "$SINTER" inspect "$@" --target cuda --cost | grep -qF "$words"
 }
 check "one kernel for a step of one token" says "decode of one token: one kernel" $step
-check "heads with norms: a chain, and why" says "a chain of kernels: a layer is not qkv" \
-    model_specs/qwen3-8b.yaml
+for model in qwen2.5-7b mistral-7b qwen3-8b; do
+    check "$model: one kernel" says "decode of one token: one kernel" model_specs/$model.yaml
+done
+check "soft caps: a chain, and why" says "a chain of kernels: attention has a soft cap" $step \
+    --set attention.softcap=20
+check "other rotations: a chain, and why" says "a chain of kernels: heads are not rotated as a whole" $step \
+    --set rope.style=adjacent
 for quant in int8 int8+head int4/128+head int4/32 int4z/64+head; do
     check "one kernel with weights of $quant" says "decode of one token: one kernel" $step --quant $quant
 done
