@@ -34,6 +34,7 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     emit_set_int(k, "TURN", STEP_TURN);
     emit_set_int(k, "MAX_SPLITS", STEP_MAX_SPLITS);
     emit_set_int(k, "SPLIT_POSITIONS", STEP_SPLIT_POSITIONS);
+    emit_set_int(k, "ALONE_POSITIONS", STEP_ALONE_POSITIONS);
     enum { LOG2_E_DIGITS = 17 };
     Arena *arena = k->emit->ctx->arena;
     tmpl_set_string(&k->env, "score_scale",

@@ -352,7 +352,7 @@ static int64_t fixed_shared(const StepPlan *s)
     int64_t behind = larger(d_model, a->heads * a->head_dim) * 2 + WARPS * partial;
     int64_t sums = 4 * WARPS * (16 + 1) * 4 + s->row_tiles * 16 * 4 + a->head_dim * 4;
     int64_t quarters = has_codes(s) ? s->longest / 32 * 8 : 0;
-    return larger(s->longest * 2, behind) + quarters + sums + 2 * 4 * 8;
+    return larger(s->longest * 2, behind) + quarters + sums + 4 * 4 + 2 * 4 * 8;
 }
 
 static int64_t exchange_words(const StepPlan *s)
@@ -361,8 +361,8 @@ static int64_t exchange_words(const StepPlan *s)
     int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
     int64_t d_ff = type_of(s->layer, s->down, MATMUL_W)->dim[1];
     int64_t q = a->heads * a->head_dim / 2, kv = a->kv_heads * a->head_dim / 2;
-    return STEP_HEADER_WORDS + COPIES * (d_model + q) + q + 2 * kv + d_ff / 2 +
-           a->heads * STEP_MAX_SPLITS * (a->head_dim + 2) + 2 * STEP_MOST_BLOCKS;
+    return STEP_HEADER_WORDS + COPIES * (d_model + 2 * q + 2 * kv) + d_ff / 2 +
+           STEP_MAX_SPLITS * a->heads * a->head_dim + 2 * STEP_MOST_BLOCKS;
 }
 
 static const char *divide(StepPlan *s)
@@ -376,7 +376,7 @@ static const char *divide(StepPlan *s)
     if (why != NULL) {
         return why;
     }
-    enum { MARGIN = 1024 }; /* alignment */
+    enum { MARGIN = 128 }; /* alignment */
     int64_t fixed = fixed_shared(s) + MARGIN;
     int64_t slot = WARPS * s->chunk * 1024 + s->extra + 16; /* and its two barriers */
     s->slots = fixed < SHARED_BYTES ? (int)((SHARED_BYTES - fixed) / slot) : 0;

@@ -19,7 +19,8 @@ bool step_parse_how(const char *name, DecodeHow *how);
 /* How a layer's tiles go round the blocks: the next layer's first tile is STEP_TURN blocks on.
  * Positions of a head's attention: at most so many shares, of so many positions while there are
  * few. */
-enum { STEP_MOST_BLOCKS = 256, STEP_TURN = 37, STEP_MAX_SPLITS = 16, STEP_SPLIT_POSITIONS = 256 };
+enum { STEP_MOST_BLOCKS = 256, STEP_TURN = 37, STEP_MAX_SPLITS = 16 };
+enum { STEP_ALONE_POSITIONS = 256, STEP_SPLIT_POSITIONS = 128 };
 
 /* Words in front of the exchange: a line of memory, so that 32 lanes' words are whole lines. */
 enum { STEP_HEADER_WORDS = 16 };

@@ -26,12 +26,6 @@ static int64_t matrix_tiles(const StepPlan *s, StepPhase phase)
     return m->pf->func->value[m->op->in[MATMUL_W]].type->dim[0] / ROWS;
 }
 
-static int64_t matrix_columns(const StepPlan *s, StepPhase phase)
-{
-    const StepMatrix *m = &s->matrix[phase];
-    return m->pf->func->value[m->op->in[MATMUL_W]].type->dim[1];
-}
-
 /* Adds a layer's tiles to the shares; the first block's first tile is `turned` tiles on. */
 static void share_tiles(double *share, int blocks, int64_t tiles, int64_t turned, double bytes)
 {
@@ -79,30 +73,21 @@ static int64_t at_most(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Positions of a head that block `rank` in the order of attention's shares has: share_of. */
+/* Positions of a head that block `rank` in the order of attention's shares has: plan_shares. */
 static int64_t share_of(const StepPlan *s, int64_t positions, int blocks, int64_t rank)
 {
-    enum { GROUP = 16, BYTES = 4 }; /* positions that are not divided; bf16 keys and values */
-    const Attrs *at = &s->attention->a;
-    int64_t qkv = matrix_tiles(s, STEP_QKV), gate_up = matrix_tiles(s, STEP_GATE_UP);
-    int64_t all = at_most(STEP_MAX_SPLITS, blocks / at->kv_heads), split = rank / at->kv_heads;
-    int64_t light = (2 * blocks - qkv % blocks - gate_up % blocks) % blocks / at->kv_heads;
-    light = light == 0 ? all : at_most(light, all);
-    int64_t k = matrix_columns(s, STEP_QKV), bits = s->matrix[STEP_QKV].bits;
-    int64_t tile = k * bits * ROWS / 8 / (at->head_dim * BYTES) / GROUP * GROUP;
-    int64_t most = tile > STEP_SPLIT_POSITIONS ? tile : STEP_SPLIT_POSITIONS;
-    int64_t over = positions - light * tile, each = up_to(over > 0 ? over : 0, all * GROUP) / all;
-    if (positions <= light * most) {
-        int64_t splits = (positions + STEP_SPLIT_POSITIONS - 1) / STEP_SPLIT_POSITIONS;
-        all = splits < 1 ? 1 : at_most(splits, light);
-        each = up_to(positions, all * GROUP) / all, tile = 0;
+    enum { GROUP = 16 };
+    int64_t kv_heads = s->attention->a.kv_heads, split = rank / kv_heads, splits = 1;
+    if (positions > STEP_ALONE_POSITIONS) {
+        splits = (positions + STEP_SPLIT_POSITIONS - 1) / STEP_SPLIT_POSITIONS;
+        splits = at_most(splits, at_most(STEP_MAX_SPLITS, blocks / kv_heads));
     }
-    int64_t first = at_most(split * each + at_most(split, light) * tile, positions);
-    int64_t end = at_most(first + each + (split < light ? tile : 0), positions);
-    return split < all ? end - first : 0;
+    int64_t each = up_to(positions, splits * GROUP) / splits;
+    int64_t first = at_most(split * each, positions);
+    return split < splits ? at_most(first + each, positions) - first : 0;
 }
 
-/* The blocks with the fewest tiles of a layer read the caches. */
+/* The blocks with the fewest tiles of qkv read the caches. */
 static StepPhaseCost attention_cost(Arena *a, const StepPlan *s, int64_t kv_len, int blocks,
                                     double *step)
 {

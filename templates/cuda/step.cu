@@ -59,6 +59,13 @@ struct Step {
     ${fields};
 };
 
+/* n % by, for n from 0 to 2^22: an integer division takes three times as long. */
+__device__ __forceinline__ int remainder_of(int n, int by)
+{
+    const int left = n - (int)__fdividef((float)n, (float)by) * by;
+    return left < 0 ? left + by : left >= by ? left - by : left;
+}
+
 template <int P> struct Shape {
     enum {
         K = P == DOWN ? D_FF
@@ -82,10 +89,11 @@ template <int P> struct Shape {
     /* Tiles go round the blocks; who has one more than the others changes from layer to layer. */
     static __device__ __forceinline__ int first_tile(int layer)
     {
-        const int turned = P == O || P == DOWN || P == HEAD
-                               ? 0
-                               : layer * ${TURN} + (P == GATE_UP ? (int)TILES : 0);
-        return ((int)blockIdx.x + turned) % (int)gridDim.x;
+        if constexpr (P == O || P == DOWN || P == HEAD) {
+            return blockIdx.x;
+        }
+        const int turned = layer * ${TURN} + (P == GATE_UP ? (int)TILES : 0);
+        return remainder_of((int)blockIdx.x + turned, gridDim.x);
     }
 
     static __device__ __forceinline__ const uint8_t *weights(const Step *s, int layer)
@@ -143,6 +151,11 @@ enum {
     X_ROW = X_LONG > X_PARTIAL ? X_LONG : X_PARTIAL,
 };
 
+/* How positions are shared out in this step: step_share. */
+struct Shares {
+    int splits, each, oldest, first_rank;
+};
+
 struct Shared {
     uint8_t ring[SLOTS][CHUNK * 8 * 1024 + EXTRA];
     uint16_t x[8][X_ROW]; /* attention's parts behind the columns of all but down: Partial */
@@ -152,6 +165,7 @@ struct Shared {
     float sums[PARTS][8][16], squares[PARTS][8];
     float residual[ROW_TILES][16];
     float angles[HEAD_DIM];
+    Shares shares;
     uint64_t full[SLOTS], empty[SLOTS], summed[PARTS], taken[PARTS]; /* barriers */
 };
 static_assert(sizeof(Shared) <= ${SHARED}, "the ring is planned too large");
@@ -193,6 +207,7 @@ void ${name}(${params})
     }
     if (threadIdx.x == 0) {
         make_barriers(s);
+        s->shares = plan_shares(position);
     }
     __syncthreads();
     if (warp == 8) {

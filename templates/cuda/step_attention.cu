@@ -56,12 +56,14 @@ __device__ __forceinline__ const uint8_t *Consumer::gains_of(int layer, size_t a
 }
 
 //% end
-__device__ __forceinline__ void Consumer::take_queries(uint4 *q, int head, int layer, uint32_t tag)
+__device__ __forceinline__ void Consumer::take_queries(uint4 *q, const Share &share, int layer,
+                                                       uint32_t tag)
 {
     enum { PAIRS = Heads::KEYS * 2 };
     const int g = lane / 4;
     uint64_t w[PAIRS][2] = {};
-    const uint64_t *words = step->words + AT_Q + (head * GROUP + g) * (HEAD_DIM / 2) + lane % 4 * 4;
+    const uint64_t *words = step->words + AT_Q + share.split % COPIES * QKV_WORDS +
+                            (share.head * GROUP + g) * (HEAD_DIM / 2) + lane % 4 * 4;
     //% if head_norms
     const uint8_t *const gains = gains_of(layer, AT_Q_GAIN);
     asm volatile("prefetch.global.L1 [%0];" ::"l"(gains));
@@ -81,73 +83,61 @@ __device__ __forceinline__ void Consumer::take_queries(uint4 *q, int head, int l
     //% end
 }
 
-/* The share's next round of positions, 16 for each warp, from `at` on: out of their slots. */
-__device__ __forceinline__ void Consumer::take_positions(Heads &a, int at, int end)
+/* The position of this step, of which the exchange has key and value. */
+__device__ __forceinline__ void Consumer::add_newest(Heads &a, const uint4 *q, const Share &share,
+                                                     int layer, uint32_t tag)
 {
-    const int mine = at + warp * 16;
-    for (int first = at; first < min(at + (int)Share::ROUND, end); first += Share::IN_SLOT) {
-        const bool here = mine >= first && mine < min(first + (int)Share::IN_SLOT, end);
-        const int place = (mine - first) * Heads::BYTES;
-        wait_for_slot();
-        release(here ? a.load_keys(s->ring[slot] + place, lane) : 0);
-        wait_for_slot();
-        release(here ? a.load_values(s->ring[slot] + place, end - mine, lane) : 0);
-    }
-}
-
-/* The position of this step, of which the exchange has key and value: the first of 16. */
-__device__ __forceinline__ void Consumer::take_newest(Heads &a, int head, int layer, uint32_t tag)
-{
-    enum { OF_KEY = Heads::KEYS * 2, OF_VALUE = Heads::VALUES * 2 };
-    const int g = lane / 4, i4 = lane % 4;
+    enum { KEYS = Heads::KEYS, OF_KEY = KEYS * 2, OF_VALUE = HEAD_DIM / 16 };
+    const int i4 = lane % 4;
     uint64_t w[OF_KEY + OF_VALUE][2] = {};
-    const uint64_t *keys = step->words + AT_K + head * (HEAD_DIM / 2) + i4 * 4;
-    const uint64_t *values = step->words + AT_V + head * (HEAD_DIM / 2) + g * 4;
-    const uint32_t wanted =
-        (g == 0 ? (1u << OF_KEY) - 1 : 0) | (i4 == 0 ? ((1u << OF_VALUE) - 1) << OF_KEY : 0);
+    const uint64_t *copy = step->words + share.split % COPIES * QKV_WORDS;
+    const uint64_t *keys = copy + AT_K + share.head * (HEAD_DIM / 2) + i4 * 4;
+    const uint64_t *values = copy + AT_V + share.head * (HEAD_DIM / 2) + i4 * 8;
     ${stamp("watch.start();")};
     await_words<OF_KEY + OF_VALUE>(
         w,
         [&](int i) {
             return i < OF_KEY ? keys + i / 2 * 16 + i % 2 * 2
-                              : values + (i - OF_KEY) / 2 * 32 + i % 2 * 2;
+                              : values + (i - OF_KEY) / 4 * 32 + i % 4 * 2;
         },
-        wanted, tag, patience, layer, FOR_Q);
+        (1u << (OF_KEY + OF_VALUE)) - 1, tag, patience, layer, FOR_Q);
     ${stamp("watch.stop<ON_X>();")};
+    uint4 key[KEYS];
+    uint2 value[OF_VALUE];
 #pragma unroll
-    for (int p = 0; p < Heads::KEYS; p++) {
-        a.key[0][p] = words_data(w[p * 2], w[p * 2 + 1]);
+    for (int p = 0; p < KEYS; p++) {
+        key[p] = words_data(w[p * 2], w[p * 2 + 1]);
     }
     //% if head_norms
-    finish_head(a.key[0], gains_of(layer, AT_K_GAIN));
+    finish_head(key, gains_of(layer, AT_K_GAIN));
     uint8_t *const cache = step->kv[0] + (size_t)layer * CACHE_BYTES + AT_KEYS +
-                           ((size_t)head * CONTEXT + position) * HEAD_DIM * 2;
+                           ((size_t)share.head * CONTEXT + position) * HEAD_DIM * 2;
+#pragma unroll
+    for (int p = 0; p < KEYS; p++) {
+        if (lane < 4) {
+            *(uint4 *)(cache + p * 64 + i4 * 16) = key[p];
+        }
+    }
     //% end
 #pragma unroll
-    for (int p = 0; p < Heads::KEYS; p++) {
-        //% if head_norms
-        if (g == 0) {
-            *(uint4 *)(cache + p * 64 + i4 * 16) = a.key[0][p];
-        }
-        //% end
-        a.key[1][p] = a.key[0][p];
+    for (int i = 0; i < OF_VALUE; i++) {
+        value[i] = data_of(w[OF_KEY + i]);
     }
-#pragma unroll
-    for (int h = 0; h < Heads::VALUES; h++) {
-        a.value[0][h] = words_data(w[OF_KEY + h * 2], w[OF_KEY + h * 2 + 1]);
-        a.value[1][h] = a.value[2][h] = a.value[3][h] = make_uint4(0, 0, 0, 0);
-    }
+    a.add(q, key, value, lane);
 }
 
-/* Adds up what the 8 warps have left, two values a thread: the head's outputs, or this share's
- * part of them with its maximum and sum. */
+/* Of one share's records, words. */
+__device__ __forceinline__ int part_of(const Share &share, int split)
+{
+    return (share.head * share.splits + split) * (Share::PAIRS * 2);
+}
+
+/* Adds up what the 8 warps have left, two values a thread: the head's outputs, or this share's with
+ * what they weigh, a power of two. */
 __device__ __forceinline__ void Consumer::join_warps(const Share &share, uint32_t tag)
 {
-    enum { PAIRS = GROUP * HEAD_DIM / 2 };
-    const int first = share.head * PAIRS;
-    uint64_t *partial = step->words + AT_SPLITS +
-                        (size_t)(share.head * share.splits + share.split) * GROUP * (HEAD_DIM + 2);
-    for (int e = warp * 32 + lane; e < PAIRS; e += 256) {
+    uint64_t *part = step->words + AT_SPLITS + part_of(share, share.split);
+    for (int e = warp * 32 + lane; e < Share::PAIRS; e += 256) {
         const int h = e / (HEAD_DIM / 2), d = e % (HEAD_DIM / 2) * 2;
         const int row = d / 64 * 8 + d % 8 + d % 16 / 8, column = h * 4 + d % 64 / 16;
         float most = -1e30f, total = 0;
@@ -163,16 +153,14 @@ __device__ __forceinline__ void Consumer::join_warps(const Share &share, uint32_
             out.x += f * p->out[row][column].x, out.y += f * p->out[row][column].y;
             total += f * p->sum[h];
         }
+        const float scale = total > 0 ? __fdividef(1, total) : 0;
+        out.x *= scale, out.y *= scale;
         if (share.splits == 1) {
-            publish_mixed(first + e, bf16_pair(out.x / total, out.y / total), 0, 1, tag);
-            continue;
-        }
-        uint64_t *words = partial + h * (HEAD_DIM + 2);
-        publish(words + d, __float_as_uint(out.x), tag);
-        publish(words + d + 1, __float_as_uint(out.y), tag);
-        if (d == 0) {
-            publish(words + HEAD_DIM, __float_as_uint(most), tag);
-            publish(words + HEAD_DIM + 1, __float_as_uint(total), tag);
+            publish_mixed(share.head * Share::PAIRS + e, bf16_pair(out.x, out.y), 0, 1, tag);
+        } else {
+            const uint64_t both = (uint64_t)__float_as_uint(out.y) << 32 | __float_as_uint(out.x);
+            const float weight = total > 0 ? most + log2f(total) : -1e30f;
+            publish_record(part + e * 2, both, __float_as_uint(weight), tag);
         }
     }
 }
@@ -181,74 +169,106 @@ __device__ __forceinline__ void Consumer::join_warps(const Share &share, uint32_
  * values, all of them asking at once. */
 __device__ __forceinline__ void Consumer::merge(const Share &share, int layer, uint32_t tag)
 {
-    enum { PAIRS = GROUP * HEAD_DIM / 2 };
-    const int pairs = (PAIRS + share.splits * 8 - 1) / (share.splits * 8) * 8;
+    const int pairs = (Share::PAIRS + share.splits * 8 - 1) / (share.splits * 8) * 8;
     int width = 2;
     while (width < share.splits) {
         width *= 2;
     }
     const int from = lane % width;
     for (int i = warp * 32 + lane; i < pairs * width; i += 256) {
-        const int pair = share.split * pairs + i / width, h = pair / (HEAD_DIM / 2);
-        const bool there = pair < PAIRS && from < share.splits;
-        const uint64_t *row =
-            step->words + AT_SPLITS +
-            ((size_t)(share.head * share.splits + from) * GROUP + h) * (HEAD_DIM + 2);
-        uint64_t w[2][2] = {};
+        const int pair = share.split * pairs + i / width;
+        const bool there = pair < Share::PAIRS && from < share.splits;
+        const uint64_t *at = step->words + AT_SPLITS + part_of(share, from) + pair * 2;
+        uint64_t w[2] = {};
         ${stamp("watch.start();")};
-        await_words<2>(
-            w, [&](int i) { return row + (i == 0 ? pair % (HEAD_DIM / 2) * 2 : HEAD_DIM); },
-            there ? 3 : 0, tag, patience, layer, FOR_SPLITS);
+        for (uint32_t round = 0;; round++) {
+            load_record(w, at, there);
+            const bool ready = !there || tagged(w[1], tag);
+            if (__all_sync(0xffffffffu, ready) || patience.over(round, layer, FOR_SPLITS)) {
+                break;
+            }
+        }
         ${stamp("watch.stop<ON_X>();")};
-        const uint2 out = data_of(w[0]), scale = data_of(w[1]);
-        const float max = there ? __uint_as_float(scale.x) : -1e30f;
-        float most = max;
+        const float weight = there ? __uint_as_float((uint32_t)w[1]) : -1e30f;
+        float most = weight;
         for (int far = width / 2; far > 0; far /= 2) {
             most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, far));
         }
-        const float f = exp2f(max - most);
-        float x = f * __uint_as_float(out.x), y = f * __uint_as_float(out.y);
-        float total = f * __uint_as_float(scale.y);
+        float total = exp2f(weight - most);
+        float x = total * __uint_as_float((uint32_t)w[0]);
+        float y = total * __uint_as_float((uint32_t)(w[0] >> 32));
         for (int far = width / 2; far > 0; far /= 2) {
             x += __shfl_xor_sync(0xffffffffu, x, far);
             y += __shfl_xor_sync(0xffffffffu, y, far);
             total += __shfl_xor_sync(0xffffffffu, total, far);
         }
-        if (pair < PAIRS) {
-            publish_mixed(share.head * PAIRS + pair, bf16_pair(x / total, y / total), from, width,
-                          tag);
+        if (pair < Share::PAIRS) {
+            publish_mixed(share.head * Share::PAIRS + pair,
+                          bf16_pair(__fdividef(x, total), __fdividef(y, total)), from, width, tag);
         }
     }
 }
 
-/* The part of one kv head's attention that this block has, if any. The first positions are in
- * registers, their slots free, before q is there; the newest comes last. */
+/* The part of one kv head's attention that this block has, if any: a slot of keys and one of the
+ * same positions' values at a time, 16 positions a warp in turn. Where registers have room for them
+ * (HOLD) the first are there, their slots free, before q is; the newest position comes last. */
 __device__ void Consumer::attend(int layer, uint32_t tag)
 {
-    const Share share = share_of(layer, position);
+    const Share share = share_of(&s->shares, layer, position);
     if (share.none()) {
         return;
     }
+    enum { HOLD = HEAD_DIM == 64 };
     Heads a;
     uint4 q[Heads::KEYS];
     a.clear();
     int at = share.first;
     do {
-        take_positions(a, at, share.end);
-        if (at == share.first) {
-            take_queries(q, share.head, layer, tag);
+        const int first = at + ((warp * 16 - (at - share.first)) & (Share::ROUND - 1));
+        const int place = (first - at) * Positions::BYTES;
+        const bool old = at < share.end, mine = first < min(at + (int)Share::IN_SLOT, share.end);
+        Positions p;
+        if (!HOLD && at == share.first) {
+            take_queries(q, share, layer, tag);
         }
-        if (at + warp * 16 < share.end) {
-            a.add(q, at + warp * 16, share.end, lane);
+        if (old) {
+            wait_for_slot();
+            release(mine ? p.load_keys(s->ring[slot] + place, lane) : 0);
         }
-        at += Share::ROUND;
+        if (HOLD && old) {
+            wait_for_slot();
+            release(mine ? p.load_values(s->ring[slot] + place, 0, share.end - first, lane) : 0);
+        }
+        if (HOLD && at == share.first) {
+            take_queries(q, share, layer, tag);
+        }
+        if (mine) {
+            a.weigh(p, q, first, share.end, lane);
+        }
+        if (HOLD && mine) {
+            a.mix(p, 0);
+        }
+        if (!HOLD && old) {
+            uint32_t come = 0;
+            wait_for_slot();
+#pragma unroll
+            for (int h = 0; h < Positions::VALUES; h++) {
+                if (mine) {
+                    come ^= p.load_values(s->ring[slot] + place, h, share.end - first, lane);
+                    a.mix(p, h);
+                }
+            }
+            release(come);
+        }
+        at += Share::IN_SLOT;
     } while (at < share.end);
     if (share.split == share.splits - 1 && warp == 7) {
-        take_newest(a, share.head, layer, tag);
-        a.add(q, 0, 1, lane);
+        add_newest(a, q, share, layer, tag);
     }
     a.leave(partial_of(s, warp), lane);
+    ${stamp("watch.start();")};
     consumers_sync();
+    ${stamp("watch.stop<ON_SUMS>();")};
     join_warps(share, tag);
     if (share.splits > 1) {
         merge(share, layer, tag);

@@ -76,9 +76,9 @@ __device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4], i
     }
 }
 
-/* What a warp needs of a slot, in registers: loaded while the one before is multiplied. Rows g and
- * g + 8 of a block are in lane 4 g + i; acc[0][0] and acc[0][2] are their sums, or, for codes, the
- * lane's part of them. */
+/* What a warp needs of a slot, in registers, and x for it (`meet`): loaded while the one before is
+ * multiplied. Rows g and g + 8 of a block are in lane 4 g + i; acc[0][0] and acc[0][2] are their
+ * sums, or, for codes, the lane's part of them. */
 template <int P, int BITS = Stored<P>::BITS> struct Chunk;
 //% if has_bf16
 
@@ -86,14 +86,21 @@ template <int P> struct Chunk<P, 16> {
     enum { BLOCK_K = 32 };
     uint4 low[CHUNK], high[CHUNK], x[CHUNK];
 
-    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
     {
         const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-        const uint16_t *xs = s->x[warp] + lane % 4 * 8 + row * CHUNK * BLOCK_K;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
             low[b] = *(const uint4 *)(from + b * 1024);
             high[b] = *(const uint4 *)(from + b * 1024 + 512);
+        }
+    }
+
+    __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
+    {
+        const uint16_t *xs = s->x[warp] + lane % 4 * 8 + row * CHUNK * BLOCK_K;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
             if (lane < 4) { /* one token: the other columns of mma are for nobody */
                 x[b] = *(const uint4 *)(xs + b * 32);
             }
@@ -147,14 +154,21 @@ template <int P> struct Chunk<P, 8> {
     uint4 low[CHUNK], high[CHUNK], x[CHUNK]; /* x: 0 but in the lanes with a column of mma */
     float unit;
 
-    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
     {
         const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 128 + lane / 4 % 2 * 64;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
             low[b] = *(const uint4 *)(from + b * 1024);
             high[b] = *(const uint4 *)(from + b * 1024 + 512);
+        }
+    }
+
+    __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
+    {
+        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 128 + lane / 4 % 2 * 64;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
             if (lane / 8 == lane % 4) {
                 x[b] = *(const uint4 *)(xs + b * 128 + lane % 4 * 16);
             }
@@ -204,21 +218,15 @@ template <int P> struct Chunk<P, 4> {
     uint16_t scale[CHUNK][2];
     uint8_t zero[CHUNK][2];
 
-    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
     {
         const int g = lane / 4, i4 = lane % 4;
         const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 256 + g % 2 * 64 + i4 * 16;
         const uint8_t *scales = s->ring[slot] + CHUNK * 8192;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
             low[b] = *(const uint4 *)(from + b * 1024);
             high[b] = *(const uint4 *)(from + b * 1024 + 512);
-            if (g / 2 == i4) {
-                even[b] = *(const uint4 *)(xs + b * 256);
-                odd[b] = *(const uint4 *)(xs + b * 256 + ODD_FIRST);
-            }
-            quarter[b] = s->quarters[warp][(row * CHUNK + b) * 4 + i4];
             const int group = ((warp * CHUNK + b) * BLOCK_K + i4 * 32) / S::GROUP;
             scale[b][0] = ((const uint16_t *)scales)[group * 16 + g];
             scale[b][1] = ((const uint16_t *)scales)[group * 16 + g + 8];
@@ -226,6 +234,20 @@ template <int P> struct Chunk<P, 4> {
                 zero[b][0] = scales[Shape<P>::SLOT_SCALES + group * 16 + g];
                 zero[b][1] = scales[Shape<P>::SLOT_SCALES + group * 16 + g + 8];
             }
+        }
+    }
+
+    __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
+    {
+        const int g = lane / 4, i4 = lane % 4;
+        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 256 + g % 2 * 64 + i4 * 16;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            if (g / 2 == i4) {
+                even[b] = *(const uint4 *)(xs + b * 256);
+                odd[b] = *(const uint4 *)(xs + b * 256 + ODD_FIRST);
+            }
+            quarter[b] = s->quarters[warp][(row * CHUNK + b) * 4 + i4];
         }
     }
 

@@ -95,11 +95,10 @@ struct Consumer {
         ${stamp("watch.stop<ON_WEIGHTS>();")};
     }
 
-    /* Waits for the next slot; `row` of its tile tells which x it meets. */
-    template <int P> __device__ __forceinline__ void fetch(Chunk<P> &f, int row)
+    /* Is the next slot there now? The same for all lanes. */
+    __device__ __forceinline__ bool slot_is_full(void)
     {
-        wait_for_slot();
-        f.load(s, slot, warp, lane, row);
+        return __all_sync(0xffffffffu, is_over(&s->full[slot], parity));
     }
 
     /* The slot that was read last goes back to the producer, when all of it has really come: the
@@ -141,6 +140,12 @@ struct Consumer {
         tiles++;
     }
 
+    template <int P> __device__ __forceinline__ void take_slot(Chunk<P> &chunk)
+    {
+        wait_for_slot();
+        chunk.load(s, slot, warp, lane);
+    }
+
     /* x is taken unit by unit, just before the first tile's weights meet it. */
     template <int P> __device__ __forceinline__ void phase(int layer, uint32_t tag)
     {
@@ -150,26 +155,50 @@ struct Consumer {
             return;
         }
         enum { UNIT_ROWS = 256 / S::RUN }; /* slots that 256 values of x are for */
-        float squares = take_x<P>(0, layer, tag);
+        auto more = [&](int rows) {        /* are there so many rows behind this tile's first? */
+                                    return tile + rows / S::ROWS * (int)gridDim.x < S::TILES;
+        };
         Chunk<P> now = {}, next = {};
-        fetch(now, 0);
-        release(now.come());
+        /* Slots that are full before x is there go back at once: as if the ring had two more. */
+        const bool one = slot_is_full(), two = one && more(1);
+        if (one) {
+            take_slot(now);
+            release(now.come());
+        }
+        bool held = more(1) && !(two && slot_is_full());
+        if (two && !held) {
+            take_slot(next);
+            release(next.come());
+        }
+        float squares = take_x<P>(0, layer, tag);
+        if (!one) {
+            take_slot(now);
+            release(now.come());
+        }
+        if (held) {
+            take_slot(next);
+        }
+        now.meet(s, warp, lane, 0);
         for (bool first = true; tile < S::TILES; tile += gridDim.x, first = false) {
             float acc[2][4] = {};
 #pragma unroll 2
             for (int row = 0; row < S::ROWS; row++) {
-                const bool more = row + 1 < S::ROWS || tile + (int)gridDim.x < S::TILES;
+                now.multiply(acc);
+                if (held) {
+                    release(next.come());
+                }
                 if (first && row + 1 < S::ROWS && (row + 1) % UNIT_ROWS == 0) {
                     squares += take_x<P>((row + 1) / UNIT_ROWS, layer, tag);
                 }
-                if (more) {
-                    fetch(next, row + 1 < S::ROWS ? row + 1 : 0);
+                if (more(row + 1)) {
+                    next.meet(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);
                 }
-                now.multiply(acc);
-                if (more) {
-                    release(next.come());
+                held = more(row + 2);
+                if (held) {
+                    take_slot(now);
                 }
-                now = next;
+                const Chunk<P> other = now;
+                now = next, next = other;
             }
             if (S::NORM && first) {
                 squares = warp_sum(squares);
@@ -184,9 +213,10 @@ struct Consumer {
     __device__ __forceinline__ const uint8_t *gains_of(int layer, size_t at);
     __device__ __forceinline__ void finish_head(uint4 *head, const uint8_t *gains);
     //% end
-    __device__ __forceinline__ void take_queries(uint4 *q, int head, int layer, uint32_t tag);
-    __device__ __forceinline__ void take_positions(Heads &a, int at, int end);
-    __device__ __forceinline__ void take_newest(Heads &a, int head, int layer, uint32_t tag);
+    __device__ __forceinline__ void take_queries(uint4 *q, const Share &share, int layer,
+                                                 uint32_t tag);
+    __device__ __forceinline__ void add_newest(Heads &a, const uint4 *q, const Share &share,
+                                               int layer, uint32_t tag);
     __device__ __forceinline__ void join_warps(const Share &share, uint32_t tag);
     __device__ __forceinline__ void merge(const Share &share, int layer, uint32_t tag);
     __device__ void attend(int layer, uint32_t tag);

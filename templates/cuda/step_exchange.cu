@@ -1,8 +1,8 @@
 /* ---- exchange ---------------------------------------------------------------------------------
  */
 
-/* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X, MID
- * and A are there COPIES times: all blocks poll them at the same time. */
+/* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X,
+ * MID, A and Q to V are there COPIES times: many blocks poll them at the same time. */
 enum Exchange {
     AT_X = ${HEADER_WORDS},
     AT_MID = AT_X + COPIES * D_MODEL / 2,
@@ -10,9 +10,10 @@ enum Exchange {
     AT_Q = AT_A + COPIES * HEADS * HEAD_DIM / 2,
     AT_K = AT_Q + HEADS * HEAD_DIM / 2,
     AT_V = AT_K + KV * HEAD_DIM / 2,
-    AT_H = AT_V + KV * HEAD_DIM / 2,
-    AT_SPLITS = AT_H + D_FF / 2, /* [KV][split][GROUP]{HEAD_DIM outs, maximum, sum}, f32 */
-    AT_BEST = AT_SPLITS + KV * MAX_SPLITS * GROUP * (HEAD_DIM + 2), /* [block]{logit, id} */
+    QKV_WORDS = (HEADS + 2 * KV) * HEAD_DIM / 2,
+    AT_H = AT_Q + COPIES * QKV_WORDS,
+    AT_SPLITS = AT_H + D_FF / 2, /* records [KV][split][GROUP * HEAD_DIM / 2] */
+    AT_BEST = AT_SPLITS + MAX_SPLITS * HEADS * HEAD_DIM, /* [block]{logit, id} */
     WORDS = AT_BEST + 2 * MOST_BLOCKS,
 };
 static_assert(WORDS == ${WORDS}, "the exchange is planned too small");
@@ -46,27 +47,40 @@ __device__ __forceinline__ void arrive(uint32_t barrier)
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-/* Until the phase of the given parity is over; five seconds without an end are a defect of ours,
- * and the kernel stops. */
+/* Is the phase of the given parity over? */
+__device__ __forceinline__ bool is_over(const uint64_t *barrier, uint32_t parity)
+{
+    uint32_t over;
+    asm volatile("{ .reg .pred p;\n"
+                 "mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+                 "selp.u32 %0, 1, 0, p; }"
+                 : "=r"(over)
+                 : "r"(address_of(barrier)), "r"(parity)
+                 : "memory");
+    return over;
+}
+
+/* Until the phase of the given parity is over; seconds without an end are a defect of ours, and the
+ * kernel stops. */
 __device__ __forceinline__ void wait_for(const uint64_t *barrier, uint32_t parity)
 {
-    uint32_t done;
-    long long start = 0;
-    do {
+    for (uint32_t start = 0;;) {
+        uint32_t over, now; /* now: in 2^32 cycles */
         asm volatile("{ .reg .pred p;\n"
                      "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
                      "selp.u32 %0, 1, 0, p; }"
-                     : "=r"(done)
+                     : "=r"(over)
                      : "r"(address_of(barrier)), "r"(parity)
                      : "memory");
-        if (!done) {
-            const long long now = clock64();
-            start = start == 0 ? now : start;
-            if (now - start > 10000000000ll) {
-                __trap();
-            }
+        if (over) {
+            return;
         }
-    } while (!done);
+        asm volatile("mov.u32 %0, %%clock_hi;" : "=r"(now));
+        start = start == 0 ? now + 4 : start;
+        if (start == now) {
+            __trap();
+        }
+    }
 }
 
 __device__ __forceinline__ void publish(uint64_t *at, uint32_t data, uint32_t tag)
@@ -90,6 +104,26 @@ __device__ __forceinline__ uint64_t load_word(const uint64_t *at)
     uint64_t w;
     asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(w) : "l"(at) : "memory");
     return w;
+}
+
+/* 16 bytes at once, the tag among them. */
+__device__ __forceinline__ void publish_record(uint64_t *at, uint64_t low, uint32_t high,
+                                               uint32_t tag)
+{
+    asm volatile(
+        "{ .reg .b128 r; mov.b128 r, {%1, %2}; st.relaxed.gpu.global.b128 [%0], r; }" ::"l"(at),
+        "l"(low), "l"((uint64_t)tag << 32 | high)
+        : "memory");
+}
+
+/* When `wanted`. */
+__device__ __forceinline__ void load_record(uint64_t w[2], const uint64_t *at, bool wanted)
+{
+    asm volatile("{ .reg .pred p; .reg .b128 r; setp.ne.u32 p, %3, 0; mov.b128 r, {%0, %1};\n"
+                 "@p ld.relaxed.gpu.global.b128 r, [%2]; mov.b128 {%0, %1}, r; }"
+                 : "+l"(w[0]), "+l"(w[1])
+                 : "l"(at), "r"((uint32_t)wanted)
+                 : "memory");
 }
 
 __device__ __forceinline__ bool tagged(uint64_t w, uint32_t tag)

@@ -30,6 +30,18 @@ struct Finisher {
         }
     }
 
+    /* A pair of a head's values to the copies of q, k and v, by even lanes: half a warp writes
+     * every second one. */
+    __device__ __forceinline__ void publish_heads(int at, uint32_t pair, uint32_t tag)
+    {
+        if (lane % 2 == 0) {
+#pragma unroll
+            for (int i = 0; i < COPIES; i += 2) {
+                publish(step->words + AT_Q + (i + lane / 16) * QKV_WORDS + at, pair, tag);
+            }
+        }
+    }
+
     //% if head_norms
     /* q, k and v as they are: attention norms and rotates heads of q and k when it has all of one.
      * v is appended to its cache. */
@@ -38,9 +50,7 @@ struct Finisher {
         enum { PER_HEAD = HEAD_DIM / 16 };
         const int kv = tile / PER_HEAD - HEADS - KV, d = tile % PER_HEAD * 16 + lane % 16;
         const float next = __shfl_down_sync(0xffffffffu, v, 1);
-        if (lane < 16 && lane % 2 == 0) {
-            publish(step->words + AT_Q + tile * 8 + lane / 2, bf16_pair(v, next), tag);
-        }
+        publish_heads(tile * 8 + lane % 16 / 2, bf16_pair(v, next), tag);
         if (lane < 16 && kv >= 0) {
             uint8_t *cache = step->kv[0] + (size_t)layer * CACHE_BYTES + AT_VALUES;
             ((uint16_t *)cache)[((size_t)kv * CONTEXT + position) * HEAD_DIM + d] =
@@ -62,9 +72,7 @@ struct Finisher {
             v = row < 8 ? v * c - other * sine : v * c + other * sine;
         }
         const float next = __shfl_down_sync(0xffffffffu, v, 1);
-        if (lane < 16 && lane % 2 == 0) {
-            publish(step->words + AT_Q + (head * HEAD_DIM + d) / 2, bf16_pair(v, next), tag);
-        }
+        publish_heads((head * HEAD_DIM + d) / 2, bf16_pair(v, next), tag);
         if (lane < 16 && head >= HEADS) {
             const int kv = (head - HEADS) % KV;
             uint8_t *cache = step->kv[0] + (size_t)layer * CACHE_BYTES +

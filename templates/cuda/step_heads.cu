@@ -13,21 +13,11 @@ __device__ __forceinline__ void mma_upper(float d[2], uint32_t a0, uint32_t a2, 
         : "r"(a0), "r"(a2), "r"(b0), "r"(b1));
 }
 
-/* A warp's part of one kv head: its queries are the rows of a tile, 16 positions at a time. Lane
- * 4 g + i has 16 bytes of key g, and of values 2 i, 2 i + 1, 2 i + 8, 2 i + 9. */
-struct Heads {
+/* 16 positions in a warp: lane 4 g + i has 16 bytes of key g, and of values 2 i, 2 i + 1, 2 i + 8,
+ * 2 i + 9. */
+struct Positions {
     enum { KEYS = HEAD_DIM / 32, VALUES = HEAD_DIM / 64, BYTES = HEAD_DIM * 2 };
-    uint4 key[2][KEYS], value[4][VALUES];
-    float out[HEAD_DIM / 8][2], max, sum;
-
-    __device__ __forceinline__ void clear(void)
-    {
-#pragma unroll
-        for (int i = 0; i < HEAD_DIM / 8; i++) {
-            out[i][0] = out[i][1] = 0;
-        }
-        max = -1e30f, sum = 0;
-    }
+    uint4 key[2][KEYS], value[4]; /* values: of 64 dims at a time */
 
     /* Keys of 16 positions, in a slot. Rows begin in the same bank: those of odd g are read with
      * their halves of 128 bytes in the other order. Returns bits of all that was loaded. */
@@ -64,8 +54,9 @@ struct Heads {
         return i4 < 2 ? make_uint4(a, b, c, d) : make_uint4(c, d, a, b);
     }
 
-    /* Values of 16 positions; zeros where there are fewer: a slot may hold anything. */
-    __device__ __forceinline__ uint32_t load_values(const uint8_t *from, int count, int lane)
+    /* Dims h * 64 .. + 63 of the values of 16 positions; zeros where there are fewer: a slot may
+     * hold anything. */
+    __device__ __forceinline__ uint32_t load_values(const uint8_t *from, int h, int count, int lane)
     {
         const int g = lane / 4, i4 = lane % 4;
         uint32_t come = 0;
@@ -73,40 +64,56 @@ struct Heads {
         for (int j = 0; j < 4; j++) {
             const int row = j % 2 + j / 2 * 8;
             const bool there = i4 * 2 + row < count;
-#pragma unroll
-            for (int h = 0; h < VALUES; h++) {
-                const uint8_t *at = from + i4 * 2 * BYTES + g * 16 + row * BYTES + h * 128;
-                const uint4 v = load_turned(at, i4);
-                come ^= v.x ^ v.y ^ v.z ^ v.w;
-                value[j][h] = there ? v : make_uint4(0, 0, 0, 0);
-            }
+            const uint8_t *at = from + i4 * 2 * BYTES + g * 16 + row * BYTES + h * 128;
+            const uint4 v = load_turned(at, i4);
+            come ^= v.x ^ v.y ^ v.z ^ v.w;
+            value[j] = there ? v : make_uint4(0, 0, 0, 0);
         }
         return come;
     }
+};
 
-    /* Scores of the 16 positions as powers of two below a new maximum. */
-    __device__ __forceinline__ float score(float s[2][2], const uint4 q[KEYS], int first, int end,
-                                           int i4)
+/* A warp's part of one kv head: its queries are the rows of a tile. */
+struct Heads {
+    enum { KEYS = Positions::KEYS };
+    float out[HEAD_DIM / 8][2], max, sum, shrink;
+    uint32_t part[2];
+
+    __device__ __forceinline__ void clear(void)
+    {
+#pragma unroll
+        for (int i = 0; i < HEAD_DIM / 8; i++) {
+            out[i][0] = out[i][1] = 0;
+        }
+        max = -1e30f, sum = 0;
+    }
+
+    /* Scores of the positions as powers of two below a new maximum: what parts of the values are
+     * to be added, and how much all before shrinks. */
+    __device__ __forceinline__ void weigh(const Positions &at, const uint4 q[KEYS], int first,
+                                          int end, int lane)
     {
         const float scale = (float)${score_scale};
-        float most = max;
+        float s[2][2], most = max;
 #pragma unroll
         for (int n = 0; n < 2; n++) {
-            s[n][0] = s[n][1] = 0;
+            float sums[2][2] = {};
 #pragma unroll
             for (int p = 0; p < KEYS; p++) {
-                mma_upper(s[n], q[p].x, q[p].y, key[n][p].x, key[n][p].y);
-                mma_upper(s[n], q[p].z, q[p].w, key[n][p].z, key[n][p].w);
+                const uint4 key = at.key[n][p];
+                mma_upper(sums[0], q[p].x, q[p].y, key.x, key.y);
+                mma_upper(sums[1], q[p].z, q[p].w, key.z, key.w);
             }
 #pragma unroll
             for (int j = 0; j < 2; j++) {
-                s[n][j] = first + n * 8 + i4 * 2 + j < end ? s[n][j] * scale : -1e30f;
+                const bool there = first + n * 8 + lane % 4 * 2 + j < end;
+                s[n][j] = there ? (sums[0][j] + sums[1][j]) * scale : -1e30f;
                 most = fmaxf(most, s[n][j]);
             }
         }
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-        const float shrink = exp2f(max - most);
+        shrink = exp2f(max - most);
         max = most;
         sum *= shrink;
 #pragma unroll
@@ -116,25 +123,50 @@ struct Heads {
                 s[n][j] = exp2f(s[n][j] - most);
                 sum += s[n][j];
             }
+            part[n] = bf16_pair(s[n][0], s[n][1]);
         }
-        return shrink;
     }
 
-    __device__ __forceinline__ void add(const uint4 q[KEYS], int first, int end, int lane)
+    __device__ __forceinline__ void mix(const Positions &at, int h)
     {
-        float s[2][2];
-        const float shrink = score(s, q, first, end, lane % 4);
-        const uint32_t p0 = bf16_pair(s[0][0], s[0][1]), p1 = bf16_pair(s[1][0], s[1][1]);
+        const uint4 *v = at.value;
 #pragma unroll
-        for (int h = 0; h < VALUES; h++) {
+        for (int d = 0; d < 8; d++) {
+            float *o = out[h * 8 + d];
+            o[0] *= shrink, o[1] *= shrink;
+            const uint32_t pick = d % 2 == 0 ? 0x5410 : 0x7632;
+            mma_upper(o, part[0], part[1], __byte_perm(word(v[0], d / 2), word(v[1], d / 2), pick),
+                      __byte_perm(word(v[2], d / 2), word(v[3], d / 2), pick));
+        }
+    }
+
+    /* One position: the lane has what of its key and of its values it needs, 16 dims of 64. */
+    __device__ __forceinline__ void add(const uint4 q[KEYS], const uint4 key[KEYS],
+                                        const uint2 *value, int lane)
+    {
+        float s = 0;
 #pragma unroll
-            for (int d = 0; d < 8; d++) {
-                float *o = out[h * 8 + d];
-                o[0] *= shrink, o[1] *= shrink;
-                const uint32_t pick = d % 2 == 0 ? 0x5410 : 0x7632;
-                mma_upper(o, p0, p1,
-                          __byte_perm(word(value[0][h], d / 2), word(value[1][h], d / 2), pick),
-                          __byte_perm(word(value[2][h], d / 2), word(value[3][h], d / 2), pick));
+        for (int p = 0; p < KEYS; p++) {
+            float x[8], y[8];
+            floats_of_bf16x8(x, q[p]), floats_of_bf16x8(y, key[p]);
+#pragma unroll
+            for (int e = 0; e < 8; e++) {
+                s += x[e] * y[e];
+            }
+        }
+        s += __shfl_xor_sync(0xffffffffu, s, 1);
+        s += __shfl_xor_sync(0xffffffffu, s, 2);
+        s *= (float)${score_scale};
+        const float most = fmaxf(max, s), less = exp2f(max - most), weight = exp2f(s - most);
+        max = most;
+        sum = sum * less + (lane % 4 == 0 ? weight : 0);
+#pragma unroll
+        for (int i = 0; i < HEAD_DIM / 8; i++) {
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                const uint2 v = value[i / 8 * 4 + j * 2 + i % 8 / 4];
+                const uint32_t pair = i % 4 < 2 ? v.x : v.y;
+                out[i][j] = out[i][j] * less + weight * (i % 2 == 0 ? low_of(pair) : high_of(pair));
             }
         }
     }

@@ -71,6 +71,7 @@ struct Producer {
             //% if has_zeros
             const uint8_t *zeros = S::zeros(step, layer) + first * S::SLOT_ZEROS;
             //% end
+#pragma unroll 1
             for (int row = 0; row < S::ROWS; row++) {
                 take_slot();
                 //% if has_u4
@@ -107,12 +108,13 @@ struct Producer {
     /* Of this block's share: a slot of keys and one of the same positions' values in turn. */
     __device__ __forceinline__ void caches(int layer)
     {
-        const Share share = share_of(layer, position);
+        const Share share = share_of(&s->shares, layer, position);
         if (share.none()) {
             return;
         }
         const uint8_t *head =
             step->kv[0] + (size_t)layer * CACHE_BYTES + (size_t)share.head * CONTEXT * HEAD_DIM * 2;
+#pragma unroll 1
         for (int at = share.first; at < share.end; at += Share::IN_SLOT) {
             const int count = min((int)Share::IN_SLOT, share.end - at);
             old_positions(head + AT_KEYS + (size_t)at * HEAD_DIM * 2, count);

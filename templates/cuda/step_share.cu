@@ -5,10 +5,9 @@
  * of the stream, behind the weights of qkv; the newest position comes by the exchange. */
 struct Share {
     enum {
-        ROUND = 8 * 16,                              /* positions that the consumers take at once */
+        PAIRS = GROUP * HEAD_DIM / 2,                /* of a head's outputs */
+        ROUND = 8 * 16,                              /* positions that the warps take in turn */
         IN_SLOT = CHUNK * 8 * 1024 / (HEAD_DIM * 2), /* whose keys, or values, fill a slot */
-        AS_TILE = Shape<QKV>::K * Stored<QKV>::BITS / (HEAD_DIM * 2) / 16 * 16, /* as many bytes */
-        MOST = AS_TILE > ${SPLIT_POSITIONS} ? (int)AS_TILE : ${SPLIT_POSITIONS},
     };
     int head, split, splits, first, end;
 
@@ -18,42 +17,30 @@ struct Share {
     }
 };
 
-__device__ __forceinline__ int whole_groups(int positions, int shares)
+/* Equal shares, of whole groups of 16; one while positions are few, for each more makes the others
+ * wait. Blocks with the fewest tiles of qkv come first. */
+__device__ __forceinline__ Shares plan_shares(int position)
 {
-    return (positions + shares * 16 - 1) / (shares * 16) * 16;
-}
-
-//% if window > 0
-/* The oldest position that attention still sees from `position`. */
-__device__ __forceinline__ int oldest(int position)
-{
-    return max(position - ${window - 1}, 0);
-}
-
-//% end
-/* Blocks with the fewest tiles of a layer come first: each has up to MOST positions; when there are
- * more, all others take part too, and have a tile's bytes less. */
-__device__ __forceinline__ Share share_of(int layer, int position)
-{
+    const int blocks = gridDim.x, all = min((int)MAX_SPLITS, blocks / KV);
     //% if window > 0
-    const int skipped = oldest(position);
-    position -= skipped;
+    Shares s = {1, 0, max(position - ${window - 1}, 0), 0};
+    //% else
+    Shares s = {1, 0, 0, 0};
     //% end
-    const int blocks = gridDim.x, qkv = Shape<QKV>::TILES % blocks;
-    const int rank = (Shape<QKV>::first_tile(layer) + blocks - qkv) % blocks;
-    const int all = min((int)MAX_SPLITS, blocks / KV);
-    int light = (2 * blocks - qkv - Shape<GATE_UP>::TILES % blocks) % blocks / KV;
-    light = light == 0 ? all : min(light, all);
-    Share s = {rank % KV, rank / KV, all, 0, 0};
-    int each = whole_groups(max(position - light * Share::AS_TILE, 0), all), more = Share::AS_TILE;
-    if (position <= light * Share::MOST) {
-        s.splits = min(max((position + ${SPLIT_POSITIONS} - 1) / ${SPLIT_POSITIONS}, 1), light);
-        each = whole_groups(position, s.splits), more = 0;
+    s.first_rank = (int)blockIdx.x + blocks - Shape<QKV>::TILES % blocks;
+    const int count = position - s.oldest;
+    if (count > ${ALONE_POSITIONS}) {
+        s.splits = min((count + ${SPLIT_POSITIONS} - 1) / ${SPLIT_POSITIONS}, all);
     }
-    s.first = min(s.split * each + min(s.split, light) * more, position);
-    s.end = min(s.first + each + (s.split < light ? more : 0), position);
-    //% if window > 0
-    s.first += skipped, s.end += skipped;
-    //% end
+    s.each = (count + s.splits * 16 - 1) / (s.splits * 16) * 16;
+    return s;
+}
+
+__device__ __forceinline__ Share share_of(const Shares *of, int layer, int position)
+{
+    const int rank = remainder_of(of->first_rank + layer * ${TURN}, gridDim.x);
+    Share s = {rank % KV, rank / KV, of->splits, 0, 0};
+    s.first = min(of->oldest + s.split * of->each, position);
+    s.end = min(s.first + of->each, position);
     return s;
 }

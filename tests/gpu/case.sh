@@ -99,11 +99,11 @@ stall()
     }
     case $name in
     stall-q)
-        edit='s/publish(step->words + AT_Q + (head/if (layer != 0 || tile != 0) &/'
+        edit='s/publish_heads((head/if (layer != 0 || tile != 0) &/'
         says='layer 0, multiprocessor [0-9]+ waited for queries'
         ;;
     stall-splits)
-        edit='s/publish(words + d, /if (tag != first_tag + 1 || share.head != 0 || share.split != 1) &/'
+        edit='s/publish_record(part + e/if (tag != first_tag + 1 || share.head != 0 || share.split != 1) &/'
         says='layer 1, multiprocessor [0-9]+ waited for parts of attention'
         ;;
     stall-x)
