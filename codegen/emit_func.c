@@ -404,9 +404,11 @@ static bool wants_choice(const PlanPhase *phase)
 /* The layers and the head as one kernel, with the embedding where that is in it. */
 static void put_whole_step(Emit *e, const PlanPhase *phase, int step, Buf *b)
 {
-    const StepPlan *s = e->plan->step;
-    if (s != NULL && s->phase == phase && step == (s->begin != NULL ? 0 : s->step)) {
-        buf_printf(b, "    if (%s(run)) {\n        return;\n    }\n", emit_step_symbol(e));
+    bool several = phase->module->phase == PHASE_DECODE && phase->module->tokens > 1;
+    const StepPlan *s = several ? e->plan->batch : e->plan->step;
+    bool own = s != NULL && (several || s->phase == phase);
+    if (own && step == (s->begin != NULL ? 0 : s->step)) {
+        buf_printf(b, "    if (%s(run)) {\n        return;\n    }\n", emit_step_symbol(e, s));
     }
 }
 

@@ -164,9 +164,10 @@ const char *emit_warpgroup_multiply(Arena *a, const char *type, bool codes, int 
 /* emit_step_ends.c: parameters and variables of embedding, angles and draw inside the step. */
 struct StepPlan;
 void emit_step_ends(KernelText *k, const struct StepPlan *s);
-/* emit_step.c: adds the kernel of plan->step, if there is one; its launching function's name. */
+/* emit_step.c: adds the kernels of plan->step and plan->batch, where there are such; the name of
+ * one's launching function. */
 bool emit_step(Emit *e);
-Str emit_step_symbol(const Emit *e);
+Str emit_step_symbol(const Emit *e, const struct StepPlan *s);
 /* "K_LAYER_FFN_UP" */
 Str emit_kernel_id(const Emit *e, Str symbol);
 

@@ -26,6 +26,11 @@ static void set_sizes(KernelText *k, const StepPlan *s)
     emit_set_int(k, "EXTRA", s->extra);
     emit_set_int(k, "COPIES", s->copies);
     emit_set_int(k, "ROW_TILES", s->row_tiles);
+    emit_set_int(k, "TOKENS", s->tokens);
+    if (s->tokens > 1) {
+        emit_set_int(k, "DOWN_PARTS", s->down_parts);
+        emit_set_int(k, "X_ROWS", s->x_rows);
+    }
     emit_set_int(k, "LONGEST", s->longest);
     emit_set_int(k, "SHARED", s->shared);
     emit_set_int(k, "WORDS", s->words);
@@ -65,6 +70,7 @@ static void set_kinds(KernelText *k, const StepPlan *s)
         bias = bias || s->matrix[i].bias[0] != 0 || s->matrix[i].bias[1] != 0;
         gain = gain || s->matrix[i].gain != 0;
     }
+    tmpl_set_bool(&k->env, "batch", s->tokens > 1);
     tmpl_set_bool(&k->env, "has_bf16", any_bits(s, 16));
     tmpl_set_bool(&k->env, "has_i8", i8);
     tmpl_set_bool(&k->env, "has_u4", u4);
@@ -293,7 +299,7 @@ static Str launch_text(const KernelText *k, const StepPlan *s)
     Buf b = buf_create(ctx->arena);
     Str *address = ARENA_ARRAY(ctx->arena, Str, k->params.n);
     buf_puts(&b, "/* All layers and the head in one kernel; 0: it is not for this GPU. */\n");
-    buf_printf(&b, "static int %s(const SinterRun *run)\n{\n", emit_step_symbol(k->emit));
+    buf_printf(&b, "static int %s(const SinterRun *run)\n{\n", emit_step_symbol(k->emit, s));
     for (size_t i = 0; i < k->params.n; i++) {
         const KernelParam *p = &k->params.data[i];
         buf_printf(&b, "    %s%s = %s;\n", p->type, p->name, p->arg);
@@ -301,14 +307,14 @@ static Str launch_text(const KernelText *k, const StepPlan *s)
     }
     emit_wrapped(&b, "    void *arg[] = {", address, k->params.n, 0, "};");
     buf_puts(&b, "\n");
-    put_whole(&b, k->emit, s, emit_step_symbol(k->emit), k->symbol);
+    put_whole(&b, k->emit, s, emit_step_symbol(k->emit, s), k->symbol);
     buf_puts(&b, "    return sinter_gpu_launch_whole(run, &whole, arg);\n}\n");
     return str_intern(ctx->strings, b.data);
 }
 
-Str emit_step_symbol(const Emit *e)
+Str emit_step_symbol(const Emit *e, const StepPlan *s)
 {
-    return str_internf(e->ctx->strings, "%s_step", e->plan->step->phase->name);
+    return str_internf(e->ctx->strings, "%s_step", s->tokens > 1 ? "batch" : s->phase->name);
 }
 
 /* The step's kernel, or the one that stamps clocks: the same but for hooks that are empty in the
@@ -358,16 +364,17 @@ static bool add_kernel(Emit *e, StepText *text, const StepPlan *s)
     KernelText *k = &text->k;
     const char *what =
         text->stamped ? "the same, and where its cycles go" : "all layers and the head";
-    const Tmpl *t = emit_template(e, "step");
+    const Tmpl *t = emit_template(e, s->tokens > 1 ? "step_batch" : "step");
     Buf b = buf_create(e->ctx->arena);
     set_variables(text, s);
     if (t == NULL || !tmpl_expand(t, &k->env, &b)) {
         return false;
     }
-    EmittedKernel x = {.symbol = k->symbol, .file = str_intern(strings, "step")};
+    EmittedKernel x = {.symbol = k->symbol,
+                       .file = str_intern(strings, s->tokens > 1 ? "step_batch" : "step")};
     x.text = str_intern(strings, b.data);
-    x.comment = str_internf(strings, " *   %s of a step of one token: a ring of %d x %d KiB\n",
-                            what, s->slots, 8 * s->chunk);
+    x.comment = str_internf(strings, " *   %s of a step of %s: a ring of %d x %d KiB\n", what,
+                            s->tokens > 1 ? "several tokens" : "one token", s->slots, 8 * s->chunk);
     x.launch = text->stamped == s->stamped ? launch_text(k, s) : str_intern(strings, "");
     x.users = buf_create(e->ctx->arena);
     buf_puts(&x.users, s->phase->name);
@@ -376,13 +383,12 @@ static bool add_kernel(Emit *e, StepText *text, const StepPlan *s)
 }
 
 /* The launching function stands behind the last kernel: its arguments are for both. */
-bool emit_step(Emit *e)
+static bool emit_kernels(Emit *e, const StepPlan *s)
 {
-    const StepPlan *s = e->plan->step;
     for (int stamped = 0; s != NULL && stamped <= (int)s->stamped; stamped++) {
         StepText text = {.stamped = stamped != 0, .k = {.emit = e, .phase = s->phase}};
         text.k.symbol =
-            str_internf(e->ctx->strings, "%s%s", emit_step_symbol(e), stamped ? "_stamped" : "");
+            str_internf(e->ctx->strings, "%s%s", emit_step_symbol(e, s), stamped ? "_stamped" : "");
         text.k.env = (TmplEnv){.ctx = e->ctx, .user = &text, .call = call_step};
         add_params(&text.k, s);
         if (stamped) {
@@ -394,4 +400,9 @@ bool emit_step(Emit *e)
         }
     }
     return true;
+}
+
+bool emit_step(Emit *e)
+{
+    return emit_kernels(e, e->plan->step) && emit_kernels(e, e->plan->batch);
 }

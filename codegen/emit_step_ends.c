@@ -84,6 +84,10 @@ void emit_step_ends(KernelText *k, const StepPlan *s)
     }
     emit_add_scalar(k, "int32_t *", "tokens", "(int32_t *)(uintptr_t)run->tokens");
     emit_add_scalar(k, "int32_t *", "pos", "(int32_t *)(uintptr_t)run->pos");
+    if (s->tokens > 1) {
+        emit_add_scalar(k, "int ", "rows", "run->rows");
+        return;
+    }
     emit_add_scalar(k, "SinterSample *", "drawn", "sinter_gpu_likeliest(run->gpu)");
     emit_add_scalar(k, "int32_t *", "ring", "sinter_gpu_ring(run->gpu)");
 }

@@ -118,9 +118,11 @@ typedef struct Plan {
     VEC(PlanPhase) phases; /* decode by T, then prefill */
     VEC(KvBlock) kv;
     int64_t kv_bytes, scratch_bytes;
-    int n_infos;           /* kernels over all phases */
-    struct StepPlan *step; /* decode of one token as one kernel (step.h); NULL: a chain of them */
-    Str chain;             /* why a chain; NULL where it was not asked */
+    int n_infos;            /* kernels over all phases */
+    struct StepPlan *step;  /* decode of one token as one kernel (step.h); NULL: a chain of them */
+    Str chain;              /* why a chain; NULL where it was not asked */
+    struct StepPlan *batch; /* the same for decode of several sequences, where step is there */
+    Str batch_chain;        /* why not; NULL where there is no such decode */
 } Plan;
 
 /* modules: after the passes; decode T ascending, then prefill. NULL after a diagnostic. */

@@ -76,6 +76,11 @@ void plan_print(Buf *b, const Plan *p)
                    p->step != NULL ? "one kernel" : "a chain of kernels: ",
                    p->step != NULL ? "" : p->chain);
     }
+    if (p->batch != NULL || p->batch_chain != NULL) {
+        buf_printf(b, "decode of several sequences: %s%s\n",
+                   p->batch != NULL ? "one kernel" : "a chain of kernels: ",
+                   p->batch != NULL ? "" : p->batch_chain);
+    }
     print_weights(b, p->weights);
     for (size_t i = 0; i < p->phases.n; i++) {
         print_phase(b, &p->phases.data[i]);

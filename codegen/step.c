@@ -25,7 +25,7 @@ bool step_parse_how(const char *name, DecodeHow *how)
 
 /* ---- the operators --------------------------------------------------------------------------- */
 
-static const Type *type_of(const PlanFunc *pf, const Op *op, int slot)
+const Type *step_type(const PlanFunc *pf, const Op *op, int slot)
 {
     return op->in[slot] == 0 ? NULL : pf->func->value[op->in[slot]].type;
 }
@@ -156,7 +156,7 @@ static const char *check_groups(StepMatrix *m, int scale)
         bool grouped = op->in[scale] != 0 || op->in[scale + 1] != 0 || op->a.group > 0;
         return grouped ? "weights of 8 or 16 bits have scales of groups" : NULL;
     }
-    const Type *of_groups = type_of(m->pf, op, scale);
+    const Type *of_groups = step_type(m->pf, op, scale);
     if (of_groups == NULL || of_groups->dtype != DT_F16 || op->a.group % (BLOCK_BITS / 16) != 0) {
         return "groups of int4 weights are no multiple of 32";
     }
@@ -171,12 +171,12 @@ static const char *check_groups(StepMatrix *m, int scale)
 static const char *check_matmul(StepMatrix *m, const PlanFunc *pf, const Op *op, bool normed)
 {
     bool qkv = op->kind == OP_MATMUL_QKV;
-    const Type *w = type_of(pf, op, MATMUL_W);
+    const Type *w = step_type(pf, op, MATMUL_W);
     int scale = qkv ? (int)QKV_W_SCALE : (int)MATMUL_W_SCALE;
     int gain = qkv ? (int)QKV_NORM_GAIN : (int)MATMUL_NORM_GAIN;
     *m = (StepMatrix){.pf = pf, .op = op, .bits = dtype_bits(w->dtype)};
     if ((w->dtype != DT_BF16 && w->dtype != DT_I8 && w->dtype != DT_U4) ||
-        type_of(pf, op, MATMUL_X)->dtype != DT_BF16 || op->in[scale + 2] != 0) {
+        step_type(pf, op, MATMUL_X)->dtype != DT_BF16 || op->in[scale + 2] != 0) {
         return "weights are not bf16, int8 or int4, or activations not bf16";
     }
     if (w->layout.rows != ROWS || w->dim[0] % ROWS != 0) {
@@ -190,7 +190,7 @@ static const char *check_matmul(StepMatrix *m, const PlanFunc *pf, const Op *op,
         return "a norm is not inside the matmul behind it";
     }
     m->gain = op->in[gain] != 0 ? gain : 0;
-    return op->in[gain] == 0 || type_of(pf, op, gain)->dtype == DT_BF16
+    return op->in[gain] == 0 || step_type(pf, op, gain)->dtype == DT_BF16
                ? NULL
                : "a norm's gain is not bf16";
 }
@@ -218,8 +218,8 @@ static const char *check_rotation(const StepPlan *s)
         bool norms = s->qkv->in[QKV_Q_GAIN] != 0 || s->qkv->in[QKV_K_GAIN] != 0;
         return q->block != 8 || norms ? "heads have norms in their projection" : NULL;
     }
-    const Type *of_q = type_of(s->layer, s->heads, HEADS_Q_GAIN);
-    const Type *of_k = type_of(s->layer, s->heads, HEADS_K_GAIN);
+    const Type *of_q = step_type(s->layer, s->heads, HEADS_Q_GAIN);
+    const Type *of_k = step_type(s->layer, s->heads, HEADS_K_GAIN);
     bool both = of_q != NULL && of_k != NULL && of_q->dtype == DT_BF16 && of_k->dtype == DT_BF16;
     return both ? NULL : "norms of heads have no gains in bf16";
 }
@@ -254,7 +254,7 @@ static const char *check_norms(const StepPlan *s)
     return equal ? NULL : "norms differ in eps";
 }
 
-static const char *check(const Plan *plan, StepPlan *s)
+const char *step_check(const Plan *plan, StepPlan *s)
 {
     const char *why = find_layer(plan, s);
     StepMatrix *m = s->matrix;
@@ -276,7 +276,7 @@ static bool same_buffer(const PlanFunc *a, ValueId x, const PlanFunc *b, ValueId
 }
 
 /* Embedding and angles, when nothing else stands in front of the layers. */
-static void find_ends(StepPlan *s)
+void step_find_ends(StepPlan *s)
 {
     const PlanFunc *f = &s->phase->funcs.data[s->phase->module->steps.data[0].func[0]];
     if (f->kernels.n != 2) {
@@ -285,7 +285,7 @@ static void find_ends(StepPlan *s)
     s->embed = kernel_op(f, 0, OP_EMBED);
     s->angles = kernel_op(f, 1, OP_ROPE_ANGLES);
     bool ends = s->embed != NULL && s->angles != NULL &&
-                type_of(f, s->angles, 1)->dtype == DT_F32 &&
+                step_type(f, s->angles, 1)->dtype == DT_F32 &&
                 same_buffer(f, s->embed->out[0], s->layer, s->qkv->in[QKV_X]) &&
                 same_buffer(f, s->angles->out[0], s->layer, step_angles(s));
     s->begin = ends ? f : NULL;
@@ -310,7 +310,7 @@ static bool chunk_fits(const StepPlan *s)
     for (int i = 0; i < STEP_PHASES; i++) {
         const StepMatrix *m = &s->matrix[i];
         int columns = slot_columns(s, m);
-        if (type_of(m->pf, m->op, MATMUL_W)->dim[1] % columns != 0 ||
+        if (step_type(m->pf, m->op, MATMUL_W)->dim[1] % columns != 0 ||
             (m->group > 0 && columns % m->group != 0)) {
             return false;
         }
@@ -348,7 +348,7 @@ static int64_t fixed_shared(const StepPlan *s)
     const Attrs *a = &s->attention->a;
     int64_t group = a->heads / a->kv_heads;
     int64_t partial = a->head_dim / 8 * (4 * group + 2) * 8 + 2 * 8 * 4;
-    int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
+    int64_t d_model = step_type(s->layer, s->gate_up, MATMUL_W)->dim[1];
     int64_t behind = larger(d_model, a->heads * a->head_dim) * 2 + WARPS * partial;
     int64_t sums = 4 * WARPS * (16 + 1) * 4 + s->row_tiles * 16 * 4 + a->head_dim * 4;
     int64_t quarters = has_codes(s) ? s->longest / 32 * 8 : 0;
@@ -358,8 +358,8 @@ static int64_t fixed_shared(const StepPlan *s)
 static int64_t exchange_words(const StepPlan *s)
 {
     const Attrs *a = &s->attention->a;
-    int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
-    int64_t d_ff = type_of(s->layer, s->down, MATMUL_W)->dim[1];
+    int64_t d_model = step_type(s->layer, s->gate_up, MATMUL_W)->dim[1];
+    int64_t d_ff = step_type(s->layer, s->down, MATMUL_W)->dim[1];
     int64_t q = a->heads * a->head_dim / 2, kv = a->kv_heads * a->head_dim / 2;
     return STEP_HEADER_WORDS + COPIES * (d_model + 2 * q + 2 * kv) + d_ff / 2 +
            STEP_MAX_SPLITS * a->heads * a->head_dim + 2 * STEP_MOST_BLOCKS;
@@ -367,9 +367,9 @@ static int64_t exchange_words(const StepPlan *s)
 
 static const char *divide(StepPlan *s)
 {
-    int64_t d_model = type_of(s->layer, s->gate_up, MATMUL_W)->dim[1];
-    int64_t heads = type_of(s->layer, s->o, MATMUL_W)->dim[1];
-    s->longest = larger(larger(d_model, heads), type_of(s->layer, s->down, MATMUL_W)->dim[1]);
+    int64_t d_model = step_type(s->layer, s->gate_up, MATMUL_W)->dim[1];
+    int64_t heads = step_type(s->layer, s->o, MATMUL_W)->dim[1];
+    s->longest = larger(larger(d_model, heads), step_type(s->layer, s->down, MATMUL_W)->dim[1]);
     s->row_tiles = (int)((d_model / ROWS + LEAST_BLOCKS - 1) / LEAST_BLOCKS);
     s->copies = COPIES;
     const char *why = shape_slot(s);
@@ -400,17 +400,19 @@ bool step_plan(Plan *plan, DecodeHow how)
 {
     enum { ALIGN = 256 };
     StepPlan *s = ARENA_NEW(plan->ctx->arena, StepPlan);
+    s->tokens = 1;
     s->phase = decode_of_one(plan);
     const char *why = how == DECODE_CHAIN  ? "asked for"
                       : !plan->target->gpu ? "one kernel for the step is made for GPUs"
                       : s->phase == NULL   ? "there is no decode of one sequence"
-                                           : check(plan, s);
+                                           : step_check(plan, s);
     why = why ? why : divide(s);
     if (why == NULL) {
-        find_ends(s);
+        step_find_ends(s);
         s->words_at = (plan->scratch_bytes + ALIGN - 1) / ALIGN * ALIGN;
         plan->scratch_bytes = s->words_at + s->words * 8;
         plan->step = s;
+        step_plan_batch(plan);
         return true;
     }
     plan->chain = str_intern(plan->ctx->strings, why);

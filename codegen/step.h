@@ -1,4 +1,5 @@
-/* step.h - may the decode step of one token be one persistent kernel (templates/cuda/step.cu)?
+/* step.h - may the decode step be one persistent kernel (templates/cuda/step.cu for one token,
+ * step_batch.cu for several)?
  *
  * It takes what dense decoders in bf16, with weights of 16, 8 or 4 bits, are made of; for anything
  * else the step stays a chain of kernels, and the plan says why. */
@@ -58,12 +59,15 @@ struct StepPlan {
     StepMatrix matrix[STEP_PHASES];
     const PlanFunc *begin; /* its two kernels are the step's too; NULL: they run in front of it */
     const Op *embed, *angles;
+    int tokens;               /* sequences that it has room for */
     int step, layers;         /* the layers' place in the schedule */
     int chunk, slots, flying; /* KiB of a warp in a slot; slots; of them on their way */
     int extra;                /* bytes of scales and zero points in a slot */
     int copies;               /* of a vector that all blocks poll */
     int row_tiles;            /* residual tiles of a block on the smallest GPU */
-    int64_t longest;          /* columns of the widest matrix */
+    int64_t longest;          /* columns of x that shared memory has room for */
+    int down_parts, x_rows;   /* several tokens: parts of down's columns, one of them a block's;
+                                 slots' columns that shared memory has x of */
     int64_t shared;           /* bytes of a block's shared memory */
     int64_t words, words_at;  /* of the exchange; where it begins in the scratch memory */
     bool stamped;             /* the program has a second kernel, which says where time goes */
@@ -75,5 +79,14 @@ ValueId step_cache(const StepPlan *s, int which);
 /* Sets plan->step and adds its memory to the scratch memory, or says in plan->chain why not. False
  * after a diagnostic: DECODE_STREAM and it cannot be. */
 bool step_plan(Plan *plan, DecodeHow how);
+/* step_batch.c: one kernel for decode of 2 and more sequences into plan->batch, or why not into
+ * plan->batch_chain; neither where there is no such decode. */
+void step_plan_batch(Plan *plan);
+
+/* What both are planned with (step.c): finds the operators of s->phase, NULL or why it takes them
+ * not; sets s->begin; an operand's type, NULL where there is none. */
+const char *step_check(const Plan *plan, StepPlan *s);
+void step_find_ends(StepPlan *s);
+const Type *step_type(const PlanFunc *pf, const Op *op, int slot);
 
 #endif

@@ -148,19 +148,27 @@ static const char *compare_mlp(const Compilation *c, Phase phase, int tokens)
     return b.len ? b.data : NULL;
 }
 
-/* How a step of one token would be launched on a GPU; NULL for any other. */
+static const char *launch_words(Ctx *ctx, const StepPlan *step, Str chain)
+{
+    return step ? "one kernel" : arena_printf(ctx->arena, "a chain of kernels: %s", chain);
+}
+
+/* How a decode step would be launched on a GPU; NULL for any other. */
 static const char *decode_words(Ctx *ctx, const Target *target, Module *m, const StepPlan **step)
 {
-    if (!target->gpu || m->phase != PHASE_DECODE || m->tokens != 1) {
+    if (!target->gpu || m->phase != PHASE_DECODE) {
         return NULL;
     }
     Plan *plan = plan_build(ctx, target, &m, 1);
+    if (plan && m->tokens > 1) {
+        step_plan_batch(plan);
+        return launch_words(ctx, plan->batch, plan->batch_chain);
+    }
     if (!plan || !step_plan(plan, DECODE_AUTO)) {
         return NULL;
     }
     *step = plan->step;
-    return plan->step ? "one kernel"
-                      : arena_printf(ctx->arena, "a chain of kernels: %s", plan->chain);
+    return launch_words(ctx, plan->step, plan->chain);
 }
 
 static bool run_inspect(Ctx *ctx, const Options *o)

@@ -343,7 +343,8 @@ static bool view_cost(const Inspection *in, const Options *o, Buf *b)
     }
     cost_table_print(b, in->module, in->device, in->kv_len);
     if (in->decode) {
-        buf_printf(b, "\ndecode of one token: %s\n", in->decode);
+        buf_printf(b, "\ndecode of %s: %s\n",
+                   in->module->tokens > 1 ? "several sequences" : "one token", in->decode);
     }
     return in->step == NULL || in->device == NULL ||
            step_table_print(b, in->step, in->device, in->kv_len, o->profile);

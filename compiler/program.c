@@ -59,6 +59,9 @@ static bool plan_decode(Program *p)
     if (ok && p->plan->step) {
         p->plan->step->stamped = p->c->o->stamps;
     }
+    if (ok && p->plan->batch) {
+        p->plan->batch->stamped = p->c->o->stamps;
+    }
     return ok;
 }
 

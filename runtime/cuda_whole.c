@@ -65,16 +65,18 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
 
 SinterStatus gpu_check_stalled(SinterGpu *g, Message *m)
 {
-    static const char *const what[] = {"x of qkv",      "queries",          "parts of attention",
-                                       "x of o",        "x of gate_up",     "x of down",
-                                       "x of the head", "the likeliest ids"};
+    static const char *const what[] = {"x of qkv",      "queries",           "parts of attention",
+                                       "x of o",        "x of gate_up",      "x of down",
+                                       "x of the head", "the likeliest ids", "parts of down"};
     if (!g->stalled || !*(volatile uint32_t *)g->stalled)
         return SINTER_OK;
     uint32_t at = *(volatile uint32_t *)g->stalled;
     *(volatile uint32_t *)g->stalled = 0;
+    /* what blocks left there for each other is void */
+    gpu_note(g, g->d.fill8(g->scratch, 0, g->model->scratch_bytes, g->stream), "activations");
     return message_set(
         m, SINTER_ENVIRONMENT,
         "the decode step stalled: layer %u, multiprocessor %u waited for %s in vain; is "
         "another process holding the GPU? (--decode chain does not wait)",
-        at >> 20 & 0x7ff, at & 0xffff, what[at >> 16 & 7]);
+        at >> 20 & 0x7ff, at & 0xffff, what[at >> 16 & 15]);
 }

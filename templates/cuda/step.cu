@@ -96,6 +96,16 @@ template <int P> struct Shape {
         return remainder_of((int)blockIdx.x + turned, gridDim.x);
     }
 
+    static __device__ __forceinline__ int stride(void)
+    {
+        return gridDim.x;
+    }
+
+    static __device__ __forceinline__ size_t first_slot(int tile)
+    {
+        return (size_t)tile * ROWS;
+    }
+
     static __device__ __forceinline__ const uint8_t *weights(const Step *s, int layer)
     {
         return P == HEAD ? s->head : s->weights + (size_t)layer * LAYER_BYTES + Stored<P>::WEIGHTS;

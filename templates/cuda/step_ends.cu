@@ -24,6 +24,7 @@ __device__ __forceinline__ void make_angles(float *to, const float *freqs, int p
     }
 }
 //% end
+//% if batch == false
 
 /* By one warp: cosines and sines of this position, for RoPE. */
 __device__ __forceinline__ void take_angles(float *to, const Step *step, int position, int lane)
@@ -99,3 +100,4 @@ __device__ __forceinline__ void draw_likeliest(const Step *step, uint64_t best, 
         state->count++;
     }
 }
+//% end

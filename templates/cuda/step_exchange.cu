@@ -1,6 +1,7 @@
 /* ---- exchange ---------------------------------------------------------------------------------
  */
 
+//% if batch == false
 /* Places in the exchange, in words; word 0: steps done; word 1: what was waited for in vain. X,
  * MID, A and Q to V are there COPIES times: many blocks poll them at the same time. */
 enum Exchange {
@@ -18,6 +19,7 @@ enum Exchange {
 };
 static_assert(WORDS == ${WORDS}, "the exchange is planned too small");
 
+//% end
 __device__ __forceinline__ uint32_t address_of(const void *p)
 {
     return (uint32_t)__cvta_generic_to_shared(p);

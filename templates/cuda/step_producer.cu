@@ -62,8 +62,8 @@ struct Producer {
     {
         typedef Shape<P> S;
         enum { BYTES = CHUNK * 8 * 1024 };
-        for (int tile = S::first_tile(layer); tile < S::TILES; tile += gridDim.x) {
-            const size_t first = (size_t)tile * S::ROWS;
+        for (int tile = S::first_tile(layer); tile < S::TILES; tile += S::stride()) {
+            const size_t first = S::first_slot(tile);
             const uint8_t *from = S::weights(step, layer) + first * BYTES;
             //% if has_u4
             const uint8_t *scales = S::scales(step, layer) + first * S::SLOT_SCALES;
@@ -97,6 +97,7 @@ struct Producer {
         }
     }
 
+    //% if batch == false
     __device__ __forceinline__ void old_positions(const uint8_t *from, int count)
     {
         take_slot();
@@ -122,12 +123,15 @@ struct Producer {
         }
     }
 
+    //% end
     __device__ void run(void)
     {
         for (int layer = 0; layer < LAYERS; layer++) {
             phase<QKV>(layer);
             ${stamp("watch.leave(IN_QKV);")};
+            //% if batch == false
             caches(layer);
+            //% end
             ${stamp("watch.leave(IN_ATTENTION);")};
             phase<O>(layer);
             ${stamp("watch.leave(IN_O);")};

@@ -71,6 +71,9 @@ check "other rotations: a chain, and why" says "a chain of kernels: heads are no
 for quant in int8 int8+head int4/128+head int4/32 int4z/64+head; do
     check "one kernel with weights of $quant" says "decode of one token: one kernel" $step --quant $quant
 done
+check "one kernel for a step of 8 sequences" says "decode of several sequences: one kernel" $step --tokens 8
+check "not with int8 weights" says "decode of several sequences: a chain of kernels: weights are codes" \
+    $step --tokens 8 --quant int8
 check "codes by codes: a chain, and why" says "a chain of kernels: a layer is not qkv" $step \
     --quant int8+a8
 emits() # COUNT HOW

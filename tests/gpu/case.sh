@@ -90,9 +90,10 @@ golden()
 # stall NAME: a value of a step as one kernel is not published in DIR/NAME, which is to say so.
 stall()
 {
-    lost=$work/$name
-    "$SINTER" compile tests/gpu/small.yaml --random 3 --target cuda --arch sm_90a --batch 1 --emit src \
-        --set vocab=128 --set d_model=512 --set d_ff=512 --set heads=8 --decode stream -o "$lost" \
+    lost=$work/$name batch=1 d_ff=512
+    [ "$name" != stall-sums ] || { batch=8 && d_ff=2048; }
+    "$SINTER" compile tests/gpu/small.yaml --random 3 --target cuda --arch sm_90a --batch $batch --emit src \
+        --set vocab=128 --set d_model=512 --set d_ff=$d_ff --set heads=8 --decode stream -o "$lost" \
         >"$lost.log" 2>&1 || {
         cat "$lost.log"
         exit 255
@@ -110,6 +111,10 @@ stall()
         edit='s/publish_rows(P == O ? AT_MID : AT_X, tile/if (P != O || layer != 1 || tile != 3) &/'
         says='layer 1, multiprocessor [0-9]+ waited for x of gate_up'
         ;;
+    stall-sums)
+        edit='s/publish(to + 64, /if (tag != first_tag + 1 || tile != 5) &/'
+        says='layer 1, multiprocessor 5 waited for parts of down'
+        ;;
     stall-ids)
         edit='s/publish(words + blockIdx.x/if (blockIdx.x != 7) &/'
         says='layer 2, multiprocessor 0 waited for the likeliest ids'
@@ -122,7 +127,7 @@ stall()
         tail -n 5 "$lost.log"
         exit 255
     fi
-    mv "$lost/small.weights" "$dir/stall.weights"
+    mv "$lost/small.weights" "$dir/$name.weights"
     mv "$lost/small" "$dir/$name"
     sh tests/gpu/libraries.sh "$dir/$name" "$dir/lib"
     echo "$says" >"$dir/$name.stall"

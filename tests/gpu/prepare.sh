@@ -52,6 +52,7 @@ stall stall-q
 stall stall-splits
 stall stall-x
 stall stall-ids
+stall stall-sums
 END
     for golden in tests/golden/*/tokens.i32; do
         family=$(basename "$(dirname "$golden")")

@@ -135,10 +135,11 @@ def jobs_of_way(case, way, short):
         return [Job(case.name, "prompt of %d" % n, logits, (case, [], n, 1)) for n in LENGTHS] + [
             Job(case.name, "%d one by one" % LENGTHS[-1], logits,
                 (case, ["--decode"], LENGTHS[-1], 1))]
-    if way.startswith("batch"):
-        n = int(way[len("batch"):])
+    if way.startswith("batch") or way.startswith("deep"):
+        n, count = int(way[-1]), short if way.startswith("batch") else 0
         options = ["--batch", str(n), "--stagger", str(STAGGER)]
-        return [Job(case.name, "1 to %d sequences" % n, logits, (case, options, short, n))]
+        what = "1 to %d sequences" % n + ("" if count or not short else ", 1000 ids")
+        return [Job(case.name, what, logits, (case, options, count, n))]
     options = {"prefill": [], "decode": ["--decode"]}[way]
     return [Job(case.name, way, logits, (case, options, short, 1))]
 
@@ -204,7 +205,9 @@ def jobs_of_device(folder, name):
 def stalls(folder, name, says):
     """An error within seconds, with layer, multiprocessor and what was waited for; the GPU goes on."""
     command = [os.path.join(folder, name), "bench", "-p", "0", "-n", "300", "-r", "1", "-q",
-               "--weights", os.path.join(folder, "stall.weights")]
+               "--weights", os.path.join(folder, name + ".weights")]
+    if name == "stall-sums":
+        command += ["--batch", "8"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired as late:

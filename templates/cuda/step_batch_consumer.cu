@@ -1,0 +1,228 @@
+/* ---- consumers --------------------------------------------------------------------------------
+ */
+
+/* The 8 warps that multiply. */
+__device__ __forceinline__ void consumers_sync(void)
+{
+    asm volatile("bar.sync 1, 256;" ::: "memory");
+}
+
+/* What a warp needs of a slot and of a row of x, in registers: loaded while the one before is
+ * multiplied. Rows g and g + 8 of a block of 32 columns are in lane 4 g + i, of x token g. */
+struct Chunk {
+    uint4 low[CHUNK], high[CHUNK], x[CHUNK];
+
+    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    {
+        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
+        const uint8_t *xs = s->x[row] + warp * CHUNK * 512 + lane * 16;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            low[b] = *(const uint4 *)(from + b * 1024);
+            high[b] = *(const uint4 *)(from + b * 1024 + 512);
+            x[b] = *(const uint4 *)(xs + b * 512);
+        }
+    }
+
+    /* Bits of all that was loaded from the ring. */
+    __device__ __forceinline__ uint32_t come(void) const
+    {
+        uint32_t bits = 0;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            bits ^= low[b].x ^ high[b].x;
+        }
+        return bits;
+    }
+
+    __device__ __forceinline__ void multiply(float acc[2][4]) const
+    {
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            const uint4 l = low[b], h = high[b];
+            mma_bf16(acc[0], make_uint4(l.x, h.x, l.y, h.y), x[b].x, x[b].y);
+            mma_bf16(acc[1], make_uint4(l.z, h.z, l.w, h.w), x[b].z, x[b].w);
+        }
+    }
+};
+
+struct Consumer {
+    Shared *s;
+    const Step *step;
+    Patience patience;
+    int lane, warp, splits;
+    uint32_t zero; /* 0, but the compiler does not know */
+    uint32_t first_tag;
+    int slot;
+    uint32_t parity, tiles;
+    ${stamp("Watch watch;")};
+
+    enum { AT_ONCE = 4 / CHUNK }; /* rows of x that are asked for at once */
+
+    /* Rows first .. of x from memory to shared memory: each lane just what it needs itself. The
+     * first lane's first 16 bytes tell when it is time to ask for the others: what all blocks poll
+     * is slow for everyone. Then the rows behind them are asked for, into v. */
+    template <int P>
+    __device__ __forceinline__ void take_x(uint4 v[AT_ONCE * CHUNK], int first, int layer,
+                                           uint32_t tag)
+    {
+        typedef Shape<P> S;
+        enum { LOADS = AT_ONCE * CHUNK };
+        const uint4 *from = (const uint4 *)(vectors_of(step, tag) + Input<P>::FIRST) +
+                            (size_t)(S::part() * S::ROWS + first) * (ROW_BYTES / 16) +
+                            warp * CHUNK * 32 + lane;
+        const int rows = min((int)AT_ONCE, S::ROWS - first);
+        bool told = first > 0;
+        uint32_t pending = told ? (1u << rows * CHUNK) - 1 : lane == 0;
+        ${stamp("watch.start();")};
+        for (uint32_t round = first > 0 ? 1 : 0;; round++) {
+            if (round != 1 || first == 0) {
+                ask_x<LOADS>(v, from, pending);
+            }
+#pragma unroll
+            for (int i = 0; i < LOADS; i++) {
+                pending &= ~((uint32_t)have_come(v[i]) << i);
+            }
+            if (__any_sync(0xffffffffu, pending) &&
+                !patience.over(round, layer, P == QKV ? FOR_QKV_X : FOR_O_X + P - O)) {
+                continue;
+            }
+            if (told) {
+                break;
+            }
+            pending = (1u << rows * CHUNK) - 1, told = true;
+        }
+        ${stamp("watch.stop<ON_X>();")};
+        uint4 *to = (uint4 *)s->x[first] + warp * CHUNK * 32 + lane;
+#pragma unroll
+        for (int i = 0; i < LOADS; i++) {
+            if (i < rows * CHUNK) {
+                to[i / CHUNK * (ROW_BYTES / 16) + i % CHUNK * 32] =
+                    make_uint4(~v[i].x, ~v[i].y, ~v[i].z, ~v[i].w);
+            }
+        }
+        const int more = min((int)AT_ONCE, S::ROWS - first - AT_ONCE);
+        if (more > 0) {
+            ask_x<LOADS>(v, from + AT_ONCE * (ROW_BYTES / 16), (1u << more * CHUNK) - 1);
+        }
+    }
+
+    template <int LOADS>
+    __device__ __forceinline__ void ask_x(uint4 v[LOADS], const uint4 *from, uint32_t wanted)
+    {
+#pragma unroll
+        for (int i = 0; i < LOADS; i++) {
+            load_columns(&v[i], from + i / CHUNK * (ROW_BYTES / 16) + i % CHUNK * 32,
+                         wanted >> i & 1);
+        }
+    }
+
+    __device__ __forceinline__ void fetch(Chunk &f, int row)
+    {
+        ${stamp("watch.start();")};
+        wait_for(&s->full[slot], parity);
+        ${stamp("watch.stop<ON_WEIGHTS>();")};
+        f.load(s, slot, warp, lane, row);
+    }
+
+    /* The slot that was fetched last goes back to the producer; see step_consumer.cu for why the
+     * barrier's address depends on f. */
+    __device__ __forceinline__ void release(const Chunk &f)
+    {
+        uint32_t come = f.come();
+        __syncwarp();
+        come = __shfl_xor_sync(0xffffffffu, come, 1);
+        if (lane == 0) {
+            arrive(address_of(&s->empty[slot]) + (come & zero));
+        }
+        slot = slot + 1 == SLOTS ? 0 : slot + 1;
+        parity ^= slot == 0;
+    }
+
+    /* This warp's part of a tile's sums, into the next place for the finisher. */
+    __device__ __forceinline__ void hand_over(const float acc[2][4])
+    {
+        const int part = tiles % PARTS, g = lane / 4, i2 = lane % 4 * 2;
+        const uint32_t use = tiles / PARTS;
+        if (use > 0) {
+            ${stamp("watch.start();")};
+            wait_for(&s->taken[part], (use - 1) & 1);
+            ${stamp("watch.stop<ON_SUMS>();")};
+        }
+        float *to = s->sums[part][warp];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            to[(i2 + j % 2) * SUM_STRIDE + g + j / 2 * 8] = acc[0][j] + acc[1][j];
+        }
+        __syncwarp();
+        if (lane == 0) {
+            arrive(address_of(&s->summed[part]));
+        }
+        tiles++;
+    }
+
+    /* x is taken some rows at a time, just before the first tile's weights meet them. */
+    template <int P> __device__ __forceinline__ void phase(int layer)
+    {
+        typedef Shape<P> S;
+        int tile = S::first_tile(layer);
+        const int stride = S::stride();
+        if (tile >= S::TILES) {
+            return;
+        }
+        Chunk now = {}, next = {};
+        uint4 v[AT_ONCE * CHUNK] = {};
+        take_x<P>(v, 0, layer, first_tag + layer);
+        fetch(now, 0);
+        release(now);
+        for (bool first = true; tile < S::TILES; tile += stride, first = false) {
+            float acc[2][4] = {};
+#pragma unroll 2
+            for (int row = 0; row < S::ROWS; row++) {
+                const bool more = row + 1 < S::ROWS || tile + stride < S::TILES;
+                if (first && row + 1 < S::ROWS && (row + 1) % AT_ONCE == 0) {
+                    take_x<P>(v, row + 1, layer, first_tag + layer);
+                }
+                if (more) {
+                    fetch(next, row + 1 < S::ROWS ? row + 1 : 0);
+                }
+                now.multiply(acc);
+                if (more) {
+                    release(next);
+                }
+                now = next;
+            }
+            hand_over(acc);
+            if (P == GATE_UP && first) { /* see vectors_of; weights are waited for here anyway */
+                asm volatile("fence.acq_rel.gpu;" ::: "memory");
+            }
+        }
+        __syncwarp();
+    }
+
+    __device__ void attend(int layer, uint32_t tag);
+    __device__ __forceinline__ void attend_unit(int unit, int split, int layer, uint32_t tag);
+    __device__ __forceinline__ void put_split(int unit, int split, uint32_t tag);
+    __device__ __forceinline__ void merge(int unit, int split, int layer, uint32_t tag);
+
+    __device__ void run(void)
+    {
+        ${stamp("watch.begin();")};
+        for (int layer = 0; layer < LAYERS; layer++) {
+            phase<QKV>(layer);
+            ${stamp("watch.lap(IN_QKV);")};
+            attend(layer, first_tag + layer);
+            ${stamp("watch.lap(IN_ATTENTION);")};
+            phase<O>(layer);
+            ${stamp("watch.lap(IN_O);")};
+            phase<GATE_UP>(layer);
+            ${stamp("watch.lap(IN_GATE_UP);")};
+            phase<DOWN>(layer);
+            ${stamp("watch.lap(IN_DOWN);")};
+        }
+        phase<HEAD>(LAYERS);
+        ${stamp("watch.lap(IN_HEAD);")};
+        ${stamp("watch.end();")};
+        ${stamp("watch.tell(step->clocks, lane);")};
+    }
+};
