@@ -1,48 +1,25 @@
 /* ---- consumers --------------------------------------------------------------------------------
  */
 
-/* The 8 warps that multiply. */
-__device__ __forceinline__ void consumers_sync(void)
-{
-    asm volatile("bar.sync 1, 256;" ::: "memory");
-}
-
 /* What a warp needs of a slot and of a row of x, in registers: loaded while the one before is
- * multiplied. Rows g and g + 8 of a block of 32 columns are in lane 4 g + i, of x token g. */
-struct Chunk {
-    uint4 low[CHUNK], high[CHUNK], x[CHUNK];
+ * multiplied. Lane 4 g + i has x of token g. */
+struct Chunk : Weights {
+    uint4 x[CHUNK];
 
     __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
     {
-        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
+        const uint8_t *from = place(s, slot, warp, lane);
         const uint8_t *xs = s->x[row] + warp * CHUNK * 512 + lane * 16;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
-            low[b] = *(const uint4 *)(from + b * 1024);
-            high[b] = *(const uint4 *)(from + b * 1024 + 512);
+            load_block(from, b);
             x[b] = *(const uint4 *)(xs + b * 512);
         }
     }
 
-    /* Bits of all that was loaded from the ring. */
-    __device__ __forceinline__ uint32_t come(void) const
-    {
-        uint32_t bits = 0;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            bits ^= low[b].x ^ high[b].x;
-        }
-        return bits;
-    }
-
     __device__ __forceinline__ void multiply(float acc[2][4]) const
     {
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            const uint4 l = low[b], h = high[b];
-            mma_bf16(acc[0], make_uint4(l.x, h.x, l.y, h.y), x[b].x, x[b].y);
-            mma_bf16(acc[1], make_uint4(l.z, h.z, l.w, h.w), x[b].z, x[b].w);
-        }
+        Weights::multiply(acc, x);
     }
 };
 

@@ -1,18 +1,6 @@
 /* ---- a head's queries meet 16 positions -------------------------------------------------------
  */
 
-/* d += a . b with rows 8 to 15 of a zero: columns 2 i and 2 i + 1 of row g. */
-__device__ __forceinline__ void mma_upper(float d[2], uint32_t a0, uint32_t a2, uint32_t b0,
-                                          uint32_t b1)
-{
-    asm("{ .reg .f32 no0, no1; .reg .b32 zero;\n"
-        "mov.f32 no0, 0f00000000; mov.f32 no1, 0f00000000; mov.b32 zero, 0;\n"
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, no0, no1}, "
-        "{%2, zero, %3, zero}, {%4, %5}, {%0, %1, no0, no1}; }"
-        : "+f"(d[0]), "+f"(d[1])
-        : "r"(a0), "r"(a2), "r"(b0), "r"(b1));
-}
-
 /* A warp's part of one kv head of a sequence: its queries are the rows of a tile, 16 positions at a
  * time. Lane 4 g + i has 16 bytes of key g, and of values 2 i, 2 i + 1, 2 i + 8, 2 i + 9. */
 struct Heads {

@@ -82,19 +82,9 @@ __device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4], i
 template <int P, int BITS = Stored<P>::BITS> struct Chunk;
 //% if has_bf16
 
-template <int P> struct Chunk<P, 16> {
+template <int P> struct Chunk<P, 16> : Weights {
     enum { BLOCK_K = 32 };
-    uint4 low[CHUNK], high[CHUNK], x[CHUNK];
-
-    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
-    {
-        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            low[b] = *(const uint4 *)(from + b * 1024);
-            high[b] = *(const uint4 *)(from + b * 1024 + 512);
-        }
-    }
+    uint4 x[CHUNK];
 
     __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
     {
@@ -107,25 +97,9 @@ template <int P> struct Chunk<P, 16> {
         }
     }
 
-    /* Bits of all that was loaded from the ring. */
-    __device__ __forceinline__ uint32_t come(void) const
-    {
-        uint32_t bits = 0;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            bits ^= low[b].x ^ high[b].x;
-        }
-        return bits;
-    }
-
     __device__ __forceinline__ void multiply(float acc[2][4]) const
     {
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            const uint4 l = low[b], h = high[b];
-            mma_bf16(acc[0], make_uint4(l.x, h.x, l.y, h.y), x[b].x, x[b].y);
-            mma_bf16(acc[1], make_uint4(l.z, h.z, l.w, h.w), x[b].z, x[b].w);
-        }
+        Weights::multiply(acc, x);
     }
 
     static __device__ __forceinline__ void join(float acc[2][4])

@@ -1,12 +1,6 @@
 /* ---- consumers --------------------------------------------------------------------------------
  */
 
-/* The 8 warps that multiply. */
-__device__ __forceinline__ void consumers_sync(void)
-{
-    asm volatile("bar.sync 1, 256;" ::: "memory");
-}
-
 struct Consumer {
     Shared *s;
     const Step *step;
