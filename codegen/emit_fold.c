@@ -5,7 +5,7 @@
 
 #include "codegen/emit_parts.h"
 
-enum { MAX_COLUMN = 100, MAX_DEPTH = 32, STEP = 4 };
+enum { MAX_DEPTH = 32, STEP = 4 };
 
 /* Where a line may be broken: text from `at` on goes to a line of its own, at column `under`. */
 typedef struct Fold {
@@ -51,7 +51,7 @@ static Fold fold_at(const Scan *s, int i)
         f.at = i + 2, f.rank = 2;
     } else if (s->depth == 0 && strncmp(p, " = ", 3) == 0) {
         f.at = i + 3, f.under = s->indent + STEP;
-        f.rank = f.under + s->n - f.at <= MAX_COLUMN ? 3 : 0;
+        f.rank = f.under + s->n - f.at <= EMIT_COLUMNS ? 3 : 0;
     } else if (i > s->indent && operator_at(p) > 0) {
         f.at = i + operator_at(p), f.rank = 1;
         f.under = s->depth > 0 ? f.under : s->indent + STEP;
@@ -76,7 +76,7 @@ static Fold find_fold(const char *line, int n)
     for (int i = s.indent; i < n; i++) {
         step_over(&s, i);
         Fold f = fold_at(&s, i);
-        bool fits = f.at > 0 && f.at - 1 <= MAX_COLUMN && f.at < n && f.at > f.under;
+        bool fits = f.at > 0 && f.at - 1 <= EMIT_COLUMNS && f.at < n && f.at > f.under;
         if (fits && better(&f, &best)) {
             best = f;
         }
@@ -89,7 +89,7 @@ static const char *fold_line(Arena *a, Buf *to, const char *line)
 {
     Fold f;
     int n = (int)strlen(line);
-    while (n > MAX_COLUMN && (f = find_fold(line, n)).at > 0) {
+    while (n > EMIT_COLUMNS && (f = find_fold(line, n)).at > 0) {
         buf_printf(to, "%.*s\n", f.at - 1, line);
         line = arena_printf(a, "%*s%s", f.under, "", line + f.at);
         n = (int)strlen(line);

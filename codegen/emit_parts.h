@@ -18,6 +18,8 @@
 #include "codegen/emit.h"
 #include "codegen/tmpl.h"
 
+enum { EMIT_COLUMNS = 100 }; /* of a line of emitted code */
+
 /* A parameter of a generated kernel. */
 typedef struct KernelParam {
     Str name, type;             /* "gain", "const uint16_t *" */

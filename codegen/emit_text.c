@@ -5,8 +5,6 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { MAX_COLUMN = 100 };
-
 const char *emit_ctype(DType t)
 {
     switch (t) {
@@ -109,7 +107,7 @@ Str emit_f32(Ctx *ctx, double x)
 static bool too_wide(const Str *item, size_t n, size_t column)
 {
     for (size_t i = 0; i < n; i++) {
-        if (column + strlen(item[i]) + 1 > MAX_COLUMN) {
+        if (column + strlen(item[i]) + 1 > EMIT_COLUMNS) {
             return true;
         }
     }
@@ -126,7 +124,7 @@ void emit_wrapped(Buf *b, const char *head, const Str *item, size_t n, int inden
     buf_puts(b, head);
     for (size_t i = 0; i < n; i++) {
         size_t width = strlen(item[i]) + (i + 1 < n ? 1 : strlen(tail));
-        if (i == 0 ? below : column + 1 + width > MAX_COLUMN) {
+        if (i == 0 ? below : column + 1 + width > EMIT_COLUMNS) {
             buf_printf(b, "\n%*s", spaces, "");
             column = under;
         } else if (i > 0) {

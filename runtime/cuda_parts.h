@@ -103,6 +103,9 @@ void gpu_send_input(SinterGpu *g, const float *rows);
 SinterRun gpu_device_run(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
 /* Tokens, positions and caches to the device. */
 void gpu_send_control(SinterGpu *g, const SinterEntry *e, const SinterRun *host);
+/* What is enqueued between the two becomes a graph; NULL after an error, which is noted. */
+int gpu_capture_begin(SinterGpu *g);
+CuHandle gpu_capture_end(SinterGpu *g);
 /* Where the step's logits go: run->logits. */
 SinterStatus gpu_place_logits(SinterGpu *g, const SinterEntry *e, SinterRun *run, Message *m);
 /* Enqueues a step, by its graph when it is one of decode; draws: GPU_LOGITS ... */

@@ -2,20 +2,14 @@
  * of a longer model, without copies from the host and launches from it. */
 #include "cuda_parts.h"
 
-enum { IN_A_GRAPH = 16, CAPTURE_RELAXED = 2 };
+enum { IN_A_GRAPH = 16 };
 
 static CuHandle record(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int times)
 {
-    CuHandle graph = NULL, executable = NULL;
-    gpu_note(g, g->d.capture_begin(g->stream, CAPTURE_RELAXED), "graph");
+    gpu_capture_begin(g);
     for (int i = 0; !g->error && i < times; i++)
         e->fn(run, 0);
-    gpu_note(g, g->d.capture_end(g->stream, &graph), "graph");
-    if (!g->error)
-        gpu_note(g, g->d.graph_make(&executable, graph, 0), "graph");
-    if (graph)
-        g->d.graph_destroy(graph);
-    return executable;
+    return gpu_capture_end(g);
 }
 
 /* Between two events: the graph so many times. Seconds. */

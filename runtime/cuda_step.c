@@ -190,21 +190,30 @@ static void enqueue(SinterGpu *g, const SinterEntry *e, const SinterRun *run, in
         gpu_enqueue_draw(g, e, run, draws);
 }
 
-static CuHandle record_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
+int gpu_capture_begin(SinterGpu *g)
+{
+    gpu_note(g, g->d.capture_begin(g->stream, CAPTURE_RELAXED), "graph");
+    return !g->error;
+}
+
+CuHandle gpu_capture_end(SinterGpu *g)
 {
     CuHandle graph = NULL, executable = NULL;
-    gpu_note(g, g->d.capture_begin(g->stream, CAPTURE_RELAXED), "graph");
-    if (!g->error) {
-        gpu_profile_begin(g, run, 1);
-        enqueue(g, e, run, draws);
-    }
-    int error = g->d.capture_end(g->stream, &graph);
-    gpu_note(g, error, "graph");
+    gpu_note(g, g->d.capture_end(g->stream, &graph), "graph");
     if (!g->error)
         gpu_note(g, g->d.graph_make(&executable, graph, 0), "graph");
     if (graph)
         g->d.graph_destroy(graph);
     return executable;
+}
+
+static CuHandle record_graph(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int draws)
+{
+    if (gpu_capture_begin(g)) {
+        gpu_profile_begin(g, run, 1);
+        enqueue(g, e, run, draws);
+    }
+    return gpu_capture_end(g);
 }
 
 /* Again, when a whole step has just been refused: what was recorded with it is void. */
