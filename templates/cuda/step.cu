@@ -1,7 +1,8 @@
 //# step.cu - a whole decode step of one token as one persistent kernel: a block on every
-//# multiprocessor. Parts: step_exchange, step_share, step_producer, step_warps, step_chunk,
-//# step_heads, step_ends, step_consumer, step_attention, step_finisher; step_stamps where
-//# ${stamp(text)} gives its text: in the kernel that says where time goes, and nothing in the other.
+//# multiprocessor. Parts: step_exchange, step_share, step_ring, step_producer, step_warps,
+//# step_chunk, step_heads, step_ends, step_consumer, step_attention, step_finisher; step_stamps
+//# where ${stamp(text)} gives its text: in the kernel that says where time goes, and nothing in the
+//# other.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
  *
@@ -188,6 +189,8 @@ ${part("step_stamps", "")};
 
 ${part("step_share", "")};
 
+${part("step_ring", "")};
+
 ${part("step_producer", "")};
 
 ${part("step_warps", "")};
@@ -224,7 +227,7 @@ void ${name}(${params})
     __syncthreads();
     if (warp == 8) {
         if (lane == 0) {
-            Producer producer = {s, &step, evict_first(), position};
+            Producer producer = {{s, &step, evict_first()}, position};
             producer.run();
         }
     } else if (warp == 9) {

@@ -1,8 +1,8 @@
 //# step_batch.cu - a decode step of up to 8 tokens, one each of as many sequences, as one persistent
 //# kernel: step.cu with the columns of mma for the tokens. Ring and producer are step.cu's; what
 //# differs is how activations get from block to block. Parts: step_exchange, step_batch_exchange,
-//# step_producer, step_warps, step_batch_consumer, step_batch_heads, step_batch_attention,
-//# step_ends, step_batch_finisher.
+//# step_ring, step_producer, step_warps, step_batch_consumer, step_batch_heads,
+//# step_batch_attention, step_ends, step_batch_finisher.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
  *
@@ -123,6 +123,8 @@ ${part("step_stamps", "")};
 
 ${part("step_batch_exchange", "")};
 
+${part("step_ring", "")};
+
 ${part("step_producer", "")};
 
 ${part("step_warps", "")};
@@ -165,7 +167,7 @@ void ${name}(${params})
     const int splits = splits_of(longest);
     if (warp == 8) {
         if (lane == 0) {
-            Producer producer = {s, &step, evict_first()};
+            Producer producer = {{s, &step, evict_first()}};
             producer.run();
         }
     } else if (warp == 9) {
