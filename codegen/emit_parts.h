@@ -166,6 +166,9 @@ const char *emit_warpgroup_multiply(Arena *a, const char *type, bool codes, int 
 /* emit_step_ends.c: parameters and variables of embedding, angles and draw inside the step. */
 struct StepPlan;
 void emit_step_ends(KernelText *k, const struct StepPlan *s);
+/* emit_step_mlp.c: parameters and variables of templates/cuda/step_mlp.cu. */
+void emit_step_mlp_params(KernelText *k, const struct StepPlan *s);
+void emit_step_mlp_variables(KernelText *k, const struct StepPlan *s);
 /* emit_step.c: adds the kernels of plan->step and plan->batch, where there are such; the name of
  * one's launching function. */
 bool emit_step(Emit *e);

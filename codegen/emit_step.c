@@ -180,6 +180,10 @@ static void add_head_codes(KernelText *k, const StepPlan *s)
 
 static void add_params(KernelText *k, const StepPlan *s)
 {
+    if (s->mlp) {
+        emit_step_mlp_params(k, s);
+        return;
+    }
     const Emit *e = k->emit;
     StrTable *t = e->ctx->strings;
     const WeightTensor *qkv = emit_tensor_of(e, s->layer->func, s->qkv, QKV_W, s->step);
@@ -264,6 +268,11 @@ static Str phases_text(const Emit *e, const StepPlan *s)
     Arena *a = e->ctx->arena;
     Buf b = buf_create(a);
     buf_puts(&b, " *\n");
+    if (s->mlp) {
+        put_phase(&b, a, "gate_up", s->layer->func, s->gate_up);
+        put_phase(&b, a, "down", s->layer->func, s->down);
+        return str_intern_n(e->ctx->strings, b.data, b.len - 1);
+    }
     put_phase(&b, a, "qkv", s->layer->func, s->qkv);
     if (s->heads != s->qkv) {
         put_phase(&b, a, "", s->layer->func, s->heads);
@@ -280,6 +289,14 @@ static Str phases_text(const Emit *e, const StepPlan *s)
 /* The two kernels, where the phases' rows are in the table of kernels. */
 static void put_whole(Buf *b, const Emit *e, const StepPlan *s, Str symbol, Str stamped)
 {
+    if (s->mlp) {
+        buf_printf(b,
+                   "    static const SinterWhole whole = {\n"
+                   "        .kernel = %s, .stamped = -1, .early = 1, .block = %d, .shared = %lld,\n"
+                   "    };\n",
+                   emit_kernel_id(e, symbol), THREADS, (long long)s->shared);
+        return;
+    }
     const Kernel *layer = s->layer->kernels.data + (s->heads != s->qkv),
                  *head = s->head->kernels.data;
     const char *second = s->stamped ? emit_kernel_id(e, stamped) : "-1";
@@ -298,7 +315,8 @@ static Str launch_text(const KernelText *k, const StepPlan *s)
     Ctx *ctx = k->emit->ctx;
     Buf b = buf_create(ctx->arena);
     Str *address = ARENA_ARRAY(ctx->arena, Str, k->params.n);
-    buf_puts(&b, "/* All layers and the head in one kernel; 0: it is not for this GPU. */\n");
+    buf_printf(&b, "/* %s in one kernel; 0: it is not for this GPU. */\n",
+               s->mlp ? "The MLP" : "All layers and the head");
     buf_printf(&b, "static int %s(const SinterRun *run)\n{\n", emit_step_symbol(k->emit, s));
     for (size_t i = 0; i < k->params.n; i++) {
         const KernelParam *p = &k->params.data[i];
@@ -340,8 +358,6 @@ static bool call_step(void *user, Str name, const FormulaValue *arg, int n_args,
 static void set_variables(StepText *t, const StepPlan *s)
 {
     KernelText *k = &t->k;
-    set_sizes(k, s);
-    set_places(k, s);
     set_fields(k);
     tmpl_set_string(&k->env, "name", k->symbol);
     Arena *a = k->emit->ctx->arena;
@@ -351,27 +367,39 @@ static void set_variables(StepText *t, const StepPlan *s)
     tmpl_set_string(&k->env, "params", declared_params(k));
     tmpl_set_string(&k->env, "phases", phases_text(k->emit, s));
     tmpl_set_bool(&k->env, "stamped", t->stamped);
-    set_kinds(k, s);
-    set_stored(k, s);
     tmpl_set_string(&k->env, "step_launch",
                     str_internf(k->emit->ctx->strings,
-                                "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
+                                "extern \"C\" __global__ __launch_bounds__(%d, %d)", THREADS,
+                                s->mlp ? 2 : 1));
+    if (s->mlp) {
+        emit_step_mlp_variables(k, s);
+        return;
+    }
+    set_sizes(k, s);
+    set_places(k, s);
+    set_kinds(k, s);
+    set_stored(k, s);
+}
+
+static Str template_of(const StepPlan *s)
+{
+    return s->mlp ? "step_mlp" : s->tokens > 1 ? "step_batch" : "step";
 }
 
 static bool add_kernel(Emit *e, StepText *text, const StepPlan *s)
 {
     StrTable *strings = e->ctx->strings;
     KernelText *k = &text->k;
-    const char *what =
-        text->stamped ? "the same, and where its cycles go" : "all layers and the head";
-    const Tmpl *t = emit_template(e, s->tokens > 1 ? "step_batch" : "step");
+    const char *what = text->stamped ? "the same, and where its cycles go"
+                       : s->mlp      ? "the MLP"
+                                     : "all layers and the head";
+    const Tmpl *t = emit_template(e, template_of(s));
     Buf b = buf_create(e->ctx->arena);
     set_variables(text, s);
     if (t == NULL || !tmpl_expand(t, &k->env, &b)) {
         return false;
     }
-    EmittedKernel x = {.symbol = k->symbol,
-                       .file = str_intern(strings, s->tokens > 1 ? "step_batch" : "step")};
+    EmittedKernel x = {.symbol = k->symbol, .file = str_intern(strings, template_of(s))};
     x.text = str_intern(strings, b.data);
     x.comment = str_internf(strings, " *   %s of a step of %s: a ring of %d x %d KiB\n", what,
                             s->tokens > 1 ? "several tokens" : "one token", s->slots, 8 * s->chunk);

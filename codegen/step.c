@@ -30,7 +30,7 @@ const Type *step_type(const PlanFunc *pf, const Op *op, int slot)
     return op->in[slot] == 0 ? NULL : pf->func->value[op->in[slot]].type;
 }
 
-static const Op *kernel_op(const PlanFunc *pf, size_t i, OpKind kind)
+const Op *step_kernel_op(const PlanFunc *pf, size_t i, OpKind kind)
 {
     const Op *op = pf->kernels.data[i].op == 0 ? NULL : &pf->func->op[pf->kernels.data[i].op];
     return op != NULL && op->kind == kind ? op : NULL;
@@ -53,13 +53,13 @@ static const char *find_layer(const Plan *plan, StepPlan *s)
     if ((l->kernels.n != 5 && !apart) || s->head->kernels.n != 1) {
         return "a layer is not qkv, attention, o, gate_up, down, or the head not one matmul";
     }
-    s->qkv = kernel_op(l, 0, apart ? OP_MATMUL : OP_MATMUL_QKV);
-    s->heads = apart ? kernel_op(l, 1, OP_HEADS_APPEND) : s->qkv;
-    s->attention = kernel_op(l, apart + 1, OP_ATTENTION);
-    s->o = kernel_op(l, apart + 2, OP_MATMUL);
-    s->gate_up = kernel_op(l, apart + 3, OP_MATMUL);
-    s->down = kernel_op(l, apart + 4, OP_MATMUL);
-    s->logits = kernel_op(s->head, 0, OP_MATMUL);
+    s->qkv = step_kernel_op(l, 0, apart ? OP_MATMUL : OP_MATMUL_QKV);
+    s->heads = apart ? step_kernel_op(l, 1, OP_HEADS_APPEND) : s->qkv;
+    s->attention = step_kernel_op(l, apart + 1, OP_ATTENTION);
+    s->o = step_kernel_op(l, apart + 2, OP_MATMUL);
+    s->gate_up = step_kernel_op(l, apart + 3, OP_MATMUL);
+    s->down = step_kernel_op(l, apart + 4, OP_MATMUL);
+    s->logits = step_kernel_op(s->head, 0, OP_MATMUL);
     bool all = s->qkv && s->heads && s->attention && s->o && s->gate_up && s->down && s->logits;
     return all ? NULL : "a layer is not qkv, attention, o, gate_up, down, or the head not a matmul";
 }
@@ -254,14 +254,30 @@ static const char *check_norms(const StepPlan *s)
     return equal ? NULL : "norms differ in eps";
 }
 
+static const char *check_mlp(StepPlan *s, bool normed)
+{
+    const char *why = check_matmul(&s->matrix[STEP_GATE_UP], s->layer, s->gate_up, normed);
+    return why ? why : check_matmul(&s->matrix[STEP_DOWN], s->layer, s->down, false);
+}
+
+const char *step_check_mlp(StepPlan *s)
+{
+    const char *why = check_mlp(s, false);
+    if (why != NULL) {
+        return why;
+    }
+    bool all = s->down->in[MATMUL_X] == s->gate_up->out[0] && is_plain(&s->matrix[STEP_DOWN]) &&
+               is_gated(s);
+    return all ? NULL : "the MLP is not activation(gate) * up in one matmul, and down";
+}
+
 const char *step_check(const Plan *plan, StepPlan *s)
 {
     const char *why = find_layer(plan, s);
     StepMatrix *m = s->matrix;
     why = why ? why : check_matmul(&m[STEP_QKV], s->layer, s->qkv, true);
     why = why ? why : check_matmul(&m[STEP_O], s->layer, s->o, false);
-    why = why ? why : check_matmul(&m[STEP_GATE_UP], s->layer, s->gate_up, true);
-    why = why ? why : check_matmul(&m[STEP_DOWN], s->layer, s->down, false);
+    why = why ? why : check_mlp(s, true);
     why = why ? why : check_matmul(&m[STEP_HEAD], s->head, s->logits, true);
     why = why ? why : check_heads(s);
     why = why ? why : check_norms(s);
@@ -282,8 +298,8 @@ void step_find_ends(StepPlan *s)
     if (f->kernels.n != 2) {
         return;
     }
-    s->embed = kernel_op(f, 0, OP_EMBED);
-    s->angles = kernel_op(f, 1, OP_ROPE_ANGLES);
+    s->embed = step_kernel_op(f, 0, OP_EMBED);
+    s->angles = step_kernel_op(f, 1, OP_ROPE_ANGLES);
     bool ends = s->embed != NULL && s->angles != NULL &&
                 step_type(f, s->angles, 1)->dtype == DT_F32 &&
                 same_buffer(f, s->embed->out[0], s->layer, s->qkv->in[QKV_X]) &&
@@ -396,23 +412,34 @@ static const PlanPhase *decode_of_one(const Plan *plan)
     return NULL;
 }
 
+static const char *plan_decoder(const Plan *plan, StepPlan *s)
+{
+    const char *why = step_check(plan, s);
+    why = why ? why : divide(s);
+    if (why == NULL) {
+        step_find_ends(s);
+    }
+    return why;
+}
+
 bool step_plan(Plan *plan, DecodeHow how)
 {
     enum { ALIGN = 256 };
     StepPlan *s = ARENA_NEW(plan->ctx->arena, StepPlan);
     s->tokens = 1;
     s->phase = decode_of_one(plan);
-    const char *why = how == DECODE_CHAIN  ? "asked for"
-                      : !plan->target->gpu ? "one kernel for the step is made for GPUs"
-                      : s->phase == NULL   ? "there is no decode of one sequence"
-                                           : step_check(plan, s);
-    why = why ? why : divide(s);
+    const char *why = how == DECODE_CHAIN     ? "asked for"
+                      : !plan->target->gpu    ? "one kernel for the step is made for GPUs"
+                      : s->phase == NULL      ? "there is no decode of one sequence"
+                      : step_is_mlp(s->phase) ? step_plan_mlp(s)
+                                              : plan_decoder(plan, s);
     if (why == NULL) {
-        step_find_ends(s);
         s->words_at = (plan->scratch_bytes + ALIGN - 1) / ALIGN * ALIGN;
         plan->scratch_bytes = s->words_at + s->words * 8;
         plan->step = s;
-        step_plan_batch(plan);
+        if (!s->mlp) {
+            step_plan_batch(plan);
+        }
         return true;
     }
     plan->chain = str_intern(plan->ctx->strings, why);

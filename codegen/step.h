@@ -1,8 +1,9 @@
 /* step.h - may the decode step be one persistent kernel (templates/cuda/step.cu for one token,
- * step_batch.cu for several)?
+ * step_batch.cu for several, step_mlp.cu for models that are one MLP)?
  *
- * It takes what dense decoders in bf16, with weights of 16, 8 or 4 bits, are made of; for anything
- * else the step stays a chain of kernels, and the plan says why. */
+ * It takes what dense decoders in bf16, with weights of 16, 8 or 4 bits, are made of, or nothing
+ * but their MLP in bf16; for anything else the step stays a chain of kernels, and the plan says
+ * why. */
 #ifndef SINTER_CODEGEN_STEP_H
 #define SINTER_CODEGEN_STEP_H
 
@@ -70,6 +71,7 @@ struct StepPlan {
                                  slots' columns that shared memory has x of */
     int64_t shared;           /* bytes of a block's shared memory */
     int64_t words, words_at;  /* of the exchange; where it begins in the scratch memory */
+    bool mlp;                 /* nothing but gate_up and down, of `layer` */
     bool stamped;             /* the program has a second kernel, which says where time goes */
 };
 
@@ -83,9 +85,17 @@ bool step_plan(Plan *plan, DecodeHow how);
  * plan->batch_chain; neither where there is no such decode. */
 void step_plan_batch(Plan *plan);
 
-/* What both are planned with (step.c): finds the operators of s->phase, NULL or why it takes them
- * not; sets s->begin; an operand's type, NULL where there is none. */
+/* step_mlp.c: is the phase's only function a gated MLP, and what the kernel is planned with; why it
+ * takes it not, else NULL. */
+bool step_is_mlp(const PlanPhase *phase);
+const char *step_plan_mlp(StepPlan *s);
+
+/* What all are planned with (step.c): finds the operators of s->phase, NULL or why it takes them
+ * not; the same of s->layer's MLP alone; sets s->begin; an operand's type, NULL where there is
+ * none; operator `kind` that kernel i is, or NULL. */
 const char *step_check(const Plan *plan, StepPlan *s);
+const char *step_check_mlp(StepPlan *s);
+const Op *step_kernel_op(const PlanFunc *pf, size_t i, OpKind kind);
 void step_find_ends(StepPlan *s);
 const Type *step_type(const PlanFunc *pf, const Op *op, int slot);
 

@@ -167,7 +167,7 @@ static const char *decode_words(Ctx *ctx, const Target *target, Module *m, const
     if (!plan || !step_plan(plan, DECODE_AUTO)) {
         return NULL;
     }
-    *step = plan->step;
+    *step = plan->step && !plan->step->mlp ? plan->step : NULL; /* whose cost there is a table of */
     return launch_words(ctx, plan->step, plan->chain);
 }
 

@@ -69,7 +69,7 @@ static const Option options[] = {
     {CLI_RUN, "--generate", NULL, "N", INT, AT(generate), 0, INT_LARGE,
      "with --tokens: print N generated ids"},
     {CLI_RUN, "--decode", NULL, NULL, FLAG, AT(decode), 0, 0,
-     "with --tokens: feed one by one instead of in chunks"},
+     "with --tokens or --rows: feed one by one instead of in chunks"},
     {CLI_RUN | CLI_BENCH, "--batch", "-b", "N", INT, AT(batch), 1, SINTER_MAX_BATCH,
      "sequences in each decode step (run: copies of the same)"},
     {CLI_RUN, "--stagger", NULL, "N", INT, AT(stagger), 0, INT_LARGE,
@@ -313,7 +313,7 @@ static SinterStatus check_run(const CliArgs *a, Message *m)
     if (a->command != CLI_RUN)
         return SINTER_OK;
     if (a->rows && (a->tokens || a->prompt || a->prompt_file || !a->logits || a->generate >= 0 ||
-                    a->decode || a->batch > 1))
+                    a->batch > 1))
         return message_set(m, SINTER_BAD_INPUT,
                            "--rows FILE goes with --logits FILE and nothing else of the kind");
     if (a->rows)

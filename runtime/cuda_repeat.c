@@ -49,5 +49,7 @@ SinterStatus gpu_repeat(SinterGpu *g, const SinterEntry *e, const SinterRun *hos
         *seconds = time_launches(g, graph, launches) / (launches * in_graph);
         g->d.graph_free(graph);
     }
+    if (gpu_check_stalled(g, m))
+        return SINTER_ENVIRONMENT;
     return g->error ? gpu_error(g, g->error, g->failed, m) : SINTER_OK;
 }

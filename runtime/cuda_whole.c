@@ -4,7 +4,8 @@
 
 #include "cuda_parts.h"
 
-enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9, LAUNCH_COOPERATIVE = 2 };
+enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9 };
+enum { LAUNCH_COOPERATIVE = 2, LAUNCH_PROGRAMMATIC = 6 };
 enum { FEWEST = 64, MOST = 256 }; /* blocks */
 
 uint32_t *sinter_gpu_stalled(SinterGpu *g)
@@ -37,7 +38,8 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
     const char *name = g->model->gpu->kernels[kernel];
     if (!fits_together(g, g->kernel[kernel], w, name))
         return 0;
-    CuLaunchAttribute together = {.id = LAUNCH_COOPERATIVE, .value.flag = 1};
+    int how = w->early && g->early ? LAUNCH_PROGRAMMATIC : LAUNCH_COOPERATIVE;
+    CuLaunchAttribute together = {.id = how, .value.flag = 1};
     CuLaunchConfig config = {
         .gx = (unsigned)(g->multiprocessors < MOST ? g->multiprocessors : MOST),
         .gy = 1,

@@ -140,10 +140,11 @@ typedef struct SinterGemm {
 int sinter_gpu_gemm(SinterGpu *g, const SinterGemm *m, void **arg);
 /* The decode step as one kernel, whose blocks wait for each other, one on every multiprocessor.
  * stamped: the same kernel with one argument more, where it says what its cycles went to; -1: there
- * is none. step: the phases' places in model->steps: qkv, attention, o, gate_up, down, head. */
+ * is none. early: its blocks may begin beside those of the kernel in front, which they wait for
+ * themselves. step: the phases' places in model->steps: qkv, attention, o, gate_up, down, head. */
 enum { SINTER_STEP_PHASES = 6 };
 typedef struct SinterWhole {
-    int kernel, stamped, block, shared;
+    int kernel, stamped, early, block, shared;
     int step[SINTER_STEP_PHASES];
 } SinterWhole;
 

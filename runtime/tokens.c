@@ -161,7 +161,18 @@ static SinterStatus tokens_to_result(Sinter *s, const CliArgs *a)
 
 /* ---- activations in, results out ------------------------------------------------------------- */
 
-static SinterStatus run_rows(Sinter *s, const float *rows, size_t n, const char *path)
+/* Of all rows at once, or one by one. */
+static SinterStatus feed_rows(SinterSequence *q, const CliArgs *a, const float *rows, size_t n,
+                              float *out)
+{
+    size_t width = (size_t)q->owner->model->d_model, vocab = (size_t)q->owner->model->vocab;
+    SinterStatus status = SINTER_OK;
+    for (size_t at = 0, size = a->decode ? 1 : n; !status && at < n; at += size)
+        status = sinter_feed_rows(q, rows + at * width, size, out + at * vocab);
+    return status;
+}
+
+static SinterStatus run_rows(Sinter *s, const CliArgs *a, const float *rows, size_t n)
 {
     SinterSequence *q = sinter_sequence(s);
     size_t bytes = n * (size_t)s->model->vocab * sizeof(float);
@@ -171,9 +182,9 @@ static SinterStatus run_rows(Sinter *s, const float *rows, size_t n, const char 
                                bytes)
                  : SINTER_ENVIRONMENT;
     Output file;
-    SinterStatus status = sinter_feed_rows(q, rows, n, out);
+    SinterStatus status = feed_rows(q, a, rows, n, out);
     if (!status)
-        status = output_open(&file, path, &s->error);
+        status = output_open(&file, a->logits, &s->error);
     if (!status) {
         output_write(&file, out, bytes);
         status = output_commit(&file, &s->error);
@@ -193,7 +204,7 @@ static SinterStatus rows_to_result(Sinter *s, const CliArgs *a)
                         "%s has %zu bytes: raw float32 rows of %d are expected, %zu bytes each",
                         a->rows, bytes, s->model->d_model, row);
     if (!status)
-        status = run_rows(s, (const float *)(const void *)data, bytes / row, a->logits);
+        status = run_rows(s, a, (const float *)(const void *)data, bytes / row);
     free(data);
     return status;
 }

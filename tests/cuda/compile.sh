@@ -52,6 +52,7 @@ clean "tinytales int4 with zero points" $spec --quant int4z/32
 clean "tinytales int8 x int8, int8 cache" $spec --quant int8+a8+kv8
 clean "tinytales fp8, fp8 cache" $spec --quant fp8+kvfp8
 clean "tinytales fp8 x fp8" $spec --quant fp8+afp8+head
+clean "an MLP alone" model_specs/ffn-only.yaml --set d_model=512 --set d_ff=1536 --random 3
 
 step=model_specs/llama-3.2-1b.yaml
 says() # WORDS SPEC OPTIONS
@@ -74,6 +75,13 @@ done
 check "one kernel for a step of 8 sequences" says "decode of several sequences: one kernel" $step --tokens 8
 check "not with int8 weights" says "decode of several sequences: a chain of kernels: weights are codes" \
     $step --tokens 8 --quant int8
+mlp=model_specs/ffn-only.yaml
+check "one kernel for an MLP alone" says "decode of one token: one kernel" $mlp
+check "not with int4 weights" says "decode of one token: a chain of kernels: weights are codes" $mlp --quant int4/128
+check "not with gate and up apart" says "decode of one token: a chain of kernels: the schedule is not" $mlp \
+    --fusion mlp=none
+check "not with 128 columns" says "decode of one token: a chain of kernels: columns are no multiple of 256" $mlp \
+    --set d_model=128
 check "codes by codes: a chain, and why" says "a chain of kernels: a layer is not qkv" $step \
     --quant int8+a8
 emits() # COUNT HOW
