@@ -1,5 +1,6 @@
 #!/bin/sh
-# One case for tests/gpu/prepare.sh: case.sh small|golden|tales|device|stall NAME ..., a line of its list.
+# One case for tests/gpu/prepare.sh: case.sh small|mlp|golden|tales|device|stall NAME ..., a line of its
+# list.
 # Needs SINTER, ARCH and the folders dir and work in the environment. Exit code 1 when the program
 # for GPUs does not compile.
 set -u
@@ -34,15 +35,14 @@ cpu_program()
     reference=${reference%.c}
 }
 
-# chain OPTIONS: the same program with a chain of kernels, DIR/NAME.chain.
+# chain SPEC OPTIONS: the same program with a chain of kernels, DIR/NAME.chain.
 chain()
 {
-    "$SINTER" compile tests/gpu/small.yaml --target cuda --batch 1 "$@" --decode chain -o "$work/$name" \
-        >"$work/$name.log" 2>&1 || {
+    "$SINTER" compile "$@" --target cuda --batch 1 --decode chain -o "$work/$name" >"$work/$name.log" 2>&1 || {
         cat "$work/$name.log"
         exit 255
     }
-    mv "$work/$name/small" "$dir/$name.chain"
+    mv "$work/$name/$(basename "$1" .yaml)" "$dir/$name.chain"
     rm -rf "${work:?}/$name" "$work/$name.log"
 }
 
@@ -63,7 +63,7 @@ small()
     # shellcheck disable=SC2086  # lists of words
     gpu_program tests/gpu/small.yaml --random 3 $words --batch "${batch:-1}" $cuda
     # shellcheck disable=SC2086
-    case ,$ways, in *,chain,*) chain $words $cuda ;; esac
+    case ,$ways, in *,chain,*) chain tests/gpu/small.yaml $words $cuda ;; esac
     # shellcheck disable=SC2086
     cpu_program tests/gpu/small.yaml --random 3 $words
     "$reference" --tokens "$dir/$ids" --logits "$dir/$name.f32" -q &&
@@ -71,6 +71,23 @@ small()
         cp -f "$dir/100.i32" "$dir/$name.prompt" || exit 255
     rm -rf "$work/$name.cpu"
     echo "$tolerance $ways $weights $ids $name.f32" >"$dir/$name.case"
+}
+
+# mlp NAME TOLERANCE OPTIONS: an MLP alone, by rows of activations.
+mlp()
+{
+    tolerance=$1
+    shift
+    gpu_program model_specs/ffn-only.yaml --random 3 "$@" --batch 1 --chunk 16 --arch sm_90a --decode stream
+    chain model_specs/ffn-only.yaml "$@" --chunk 16 --arch sm_90a
+    cpu_program model_specs/ffn-only.yaml --random 3 "$@"
+    width=$("$reference" info --json | sed -n 's/.*"d_model": *\([0-9]*\).*/\1/p' | head -n 1)
+    awk -v n=$((24 * width)) 'BEGIN { srand(13)
+        for (i = 0; i < n; i++) printf "\\000\\000\\%03o\\%03o", int(rand() * 256), 62 + int(rand() * 2) + 128 * int(rand() * 2)
+    }' | xargs -0 printf >"$dir/$name.rows"
+    "$reference" --rows "$dir/$name.rows" --logits "$dir/$name.f32" -q || exit 255
+    rm -rf "$work/$name.cpu"
+    echo "$tolerance $width $weights" >"$dir/$name.mlp"
 }
 
 # golden NAME FAMILY DTYPE TOLERANCE WAYS: logits and greedy ids are those of Hugging Face
@@ -90,11 +107,15 @@ golden()
 # stall NAME: a value of a step as one kernel is not published in DIR/NAME, which is to say so.
 stall()
 {
-    lost=$work/$name batch=1 d_ff=512
-    [ "$name" != stall-sums ] || { batch=8 && d_ff=2048; }
-    "$SINTER" compile tests/gpu/small.yaml --random 3 --target cuda --arch sm_90a --batch $batch --emit src \
-        --set vocab=128 --set d_model=512 --set d_ff=$d_ff --set heads=8 --decode stream -o "$lost" \
-        >"$lost.log" 2>&1 || {
+    lost=$work/$name batch=1 spec=tests/gpu/small.yaml sizes="--set vocab=128 --set heads=8 --set d_ff=512"
+    case $name in
+    stall-sums) batch=8 sizes="--set vocab=128 --set heads=8 --set d_ff=2048" ;;
+    stall-mlp*) spec=model_specs/ffn-only.yaml sizes="--set d_ff=2048" ;;
+    esac
+    made=$(basename $spec .yaml)
+    # shellcheck disable=SC2086  # a list of words
+    "$SINTER" compile $spec --random 3 --target cuda --arch sm_90a --batch $batch --emit src \
+        --set d_model=512 $sizes --decode stream -o "$lost" >"$lost.log" 2>&1 || {
         cat "$lost.log"
         exit 255
     }
@@ -115,20 +136,28 @@ stall()
         edit='s/publish(to + 64, /if (tag != first_tag + 1 || tile != 5) &/'
         says='layer 1, multiprocessor 5 waited for parts of down'
         ;;
+    stall-mlp)
+        edit='s/publish(step->words + AT_H/if (tile != 7) &/'
+        says='layer 0, multiprocessor [0-9]+ waited for x of down'
+        ;;
+    stall-mlp-sums)
+        edit='s/publish(step->words + AT_SUMS/if (p.tile != 5) &/'
+        says='layer 0, multiprocessor [0-9]+ waited for parts of down'
+        ;;
     stall-ids)
         edit='s/publish(words + blockIdx.x/if (blockIdx.x != 7) &/'
         says='layer 2, multiprocessor 0 waited for the likeliest ids'
         ;;
     esac
-    cp "$lost/small.cu" "$lost/whole" && sed -i "$edit" "$lost/small.cu"
-    if cmp -s "$lost/whole" "$lost/small.cu" ||
-        ! make -C "$lost" PATH="$PATH:/usr/local/cuda/bin" small >"$lost.log" 2>&1; then
+    cp "$lost/$made.cu" "$lost/whole" && sed -i "$edit" "$lost/$made.cu"
+    if cmp -s "$lost/whole" "$lost/$made.cu" ||
+        ! make -C "$lost" PATH="$PATH:/usr/local/cuda/bin" "$made" >"$lost.log" 2>&1; then
         echo "$name: nothing to leave out, or it does not compile"
         tail -n 5 "$lost.log"
         exit 255
     fi
-    mv "$lost/small.weights" "$dir/$name.weights"
-    mv "$lost/small" "$dir/$name"
+    mv "$lost/$made.weights" "$dir/$name.weights"
+    mv "$lost/$made" "$dir/$name"
     sh tests/gpu/libraries.sh "$dir/$name" "$dir/lib"
     echo "$says" >"$dir/$name.stall"
     rm -rf "${work:?}/$name" "$lost.log"

@@ -12,6 +12,7 @@
 #   NAME.ids        ids expected after NAME.prompt
 #   lib             libraries of this machine that programs need and another may lack
 #   NAME.case       TOLERANCE WAYS WEIGHTS IDS LOGITS
+#   NAME.mlp        TOLERANCE WIDTH WEIGHTS, of an MLP alone; NAME.rows are fed, NAME.f32 is expected
 #   NAME.device     device.c with the sources of a program: what the device draws and makes at random
 #   NAME.stall      what NAME, whose step waits for a value that never comes, is to say
 #   NAME.eval       BITS WEIGHTS: bits per byte that the C target finds in tinytales' held-out text
@@ -53,6 +54,12 @@ stall stall-splits
 stall stall-x
 stall stall-ids
 stall stall-sums
+stall stall-mlp
+stall stall-mlp-sums
+mlp mlp-split 1e-3 --set d_model=512 --set d_ff=2048
+mlp mlp-long 1e-3 --set d_model=1024 --set d_ff=5120
+mlp mlp-few 1e-3 --set d_model=256 --set d_ff=256
+mlp mlp-gelu 1e-3 --set d_model=512 --set d_ff=1536 --set mlp.activation=gelu_tanh
 END
     for golden in tests/golden/*/tokens.i32; do
         family=$(basename "$(dirname "$golden")")
@@ -75,6 +82,6 @@ random_ids 1000 11
 head -c 400 "$dir/1000.i32" >"$dir/100.i32"
 list | chosen "$@" | xargs -r -P "${JOBS:-1}" -L 1 sh tests/gpu/case.sh
 status=$?
-n=$(find "$dir" -name '*.case' -o -name '*.eval' -o -name '*.device' -o -name '*.stall' | wc -l)
+n=$(find "$dir" -name '*.case' -o -name '*.eval' -o -name '*.device' -o -name '*.stall' -o -name '*.mlp' | wc -l)
 echo "$n cases, $(du -sm "$dir" | cut -f 1) MB in $dir"
 [ $status = 0 ]

@@ -157,6 +157,41 @@ def jobs_of_case(folder, name):
     return [job for way in ways.split(",") for job in jobs_of_way(case, way, short)]
 
 
+# ---- an MLP alone ------------------------------------------------------------------------------
+
+def rows_out(path, case, options):
+    """What the program makes of the case's rows of activations."""
+    with tempfile.TemporaryDirectory() as work:
+        out = os.path.join(work, "out")
+        ask([path, "-q", "--weights", os.path.join(case.folder, case.weights), "--rows", case.ids,
+             "--logits", out] + options)
+        return read(out, "f")
+
+
+def rows(case, width, options):
+    path = os.path.join(case.folder, case.name)
+    return compare(rows_out(path, case, options), read(case.logits, "f"), width, case.tolerance)
+
+
+def rows_beside_chain(case, width):
+    """One kernel and a chain of them; twice the same bits."""
+    path = os.path.join(case.folder, case.name)
+    one, again, chain = (rows_out(p, case, ["--decode"]) for p in (path, path, path + ".chain"))
+    if one != again:
+        raise Wrong("two runs differ")
+    return compare(one, chain, width, case.tolerance / 2)
+
+
+def jobs_of_mlp(folder, name):
+    with open(os.path.join(folder, name + ".mlp"), encoding="ascii") as f:
+        tolerance, width, weights = f.read().split()
+    case = Case(folder, name, float(tolerance), weights, os.path.join(folder, name + ".rows"),
+                os.path.join(folder, name + ".f32"))
+    return [Job(name, "rows in chunks", rows, (case, int(width), [])),
+            Job(name, "rows one by one", rows, (case, int(width), ["--decode"])),
+            Job(name, "twice, and beside the chain", rows_beside_chain, (case, int(width)))]
+
+
 # ---- tinytales ---------------------------------------------------------------------------------
 
 def bits(path, options, want):
@@ -208,6 +243,8 @@ def stalls(folder, name, says):
                "--weights", os.path.join(folder, name + ".weights")]
     if name == "stall-sums":
         command += ["--batch", "8"]
+    if "mlp" in name:
+        command += ["-n", "16"]  # steps in a row: nobody looks between them
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired as late:
@@ -330,7 +367,7 @@ def jobs_of_folder(folder, words, long):
     """What takes longest comes first."""
     kinds = [(".case", jobs_of_stress)] if long else [
         (".eval", jobs_of_sanitizer), (".eval", jobs_of_eval), (".case", jobs_of_case),
-        (".stall", jobs_of_stall), (".device", jobs_of_device)]
+        (".mlp", jobs_of_mlp), (".stall", jobs_of_stall), (".device", jobs_of_device)]
     jobs = []
     for ending, find in kinds:
         for file in sorted(os.listdir(folder)):
