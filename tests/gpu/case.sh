@@ -82,9 +82,12 @@ mlp()
     chain model_specs/ffn-only.yaml "$@" --chunk 16 --arch sm_90a
     cpu_program model_specs/ffn-only.yaml --random 3 "$@"
     width=$("$reference" info --json | sed -n 's/.*"d_model": *\([0-9]*\).*/\1/p' | head -n 1)
-    awk -v n=$((24 * width)) 'BEGIN { srand(13)
-        for (i = 0; i < n; i++) printf "\\000\\000\\%03o\\%03o", int(rand() * 256), 62 + int(rand() * 2) + 128 * int(rand() * 2)
-    }' | xargs -0 printf >"$dir/$name.rows"
+    awk -v n=$width 'BEGIN { srand(13)
+        for (row = 0; row < 24; row++) {
+            for (i = 0; i < n; i++) printf "\\000\\000\\%03o\\%03o", int(rand() * 256), 62 + int(rand() * 2) + 128 * int(rand() * 2)
+            print ""
+        }
+    }' | while read -r row; do printf %b "$row"; done >"$dir/$name.rows"
     "$reference" --rows "$dir/$name.rows" --logits "$dir/$name.f32" -q || exit 255
     rm -rf "$work/$name.cpu"
     echo "$tolerance $width $weights" >"$dir/$name.mlp"
@@ -110,7 +113,7 @@ stall()
     lost=$work/$name batch=1 spec=tests/gpu/small.yaml sizes="--set vocab=128 --set heads=8 --set d_ff=512"
     case $name in
     stall-sums) batch=8 sizes="--set vocab=128 --set heads=8 --set d_ff=2048" ;;
-    stall-mlp*) spec=model_specs/ffn-only.yaml sizes="--set d_ff=2048" ;;
+    stall-mlp*) spec=model_specs/ffn-only.yaml sizes="--set d_ff=1024" ;;
     esac
     made=$(basename $spec .yaml)
     # shellcheck disable=SC2086  # a list of words

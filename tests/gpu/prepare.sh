@@ -57,7 +57,7 @@ stall stall-sums
 stall stall-mlp
 stall stall-mlp-sums
 mlp mlp-split 1e-3 --set d_model=512 --set d_ff=2048
-mlp mlp-long 1e-3 --set d_model=1024 --set d_ff=5120
+mlp mlp-long 1e-3 --set d_model=1024 --set d_ff=3072
 mlp mlp-few 1e-3 --set d_model=256 --set d_ff=256
 mlp mlp-gelu 1e-3 --set d_model=512 --set d_ff=1536 --set mlp.activation=gelu_tanh
 END
