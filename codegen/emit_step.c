@@ -369,8 +369,7 @@ static void set_variables(StepText *t, const StepPlan *s)
     tmpl_set_bool(&k->env, "stamped", t->stamped);
     tmpl_set_string(&k->env, "step_launch",
                     str_internf(k->emit->ctx->strings,
-                                "extern \"C\" __global__ __launch_bounds__(%d, %d)", THREADS,
-                                s->mlp ? 2 : 1));
+                                "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
     if (s->mlp) {
         emit_step_mlp_variables(k, s);
         return;

@@ -1,15 +1,10 @@
 /* step_mlp.c - the decode step of a model that is one gated MLP as one kernel
- * (templates/cuda/step_mlp.cu): what it takes, and how it divides shared memory.
- *
- * Two of its blocks share a multiprocessor, so that the next step's ring fills while a step ends.
- */
+ * (templates/cuda/step_mlp.cu): what it takes, and how it divides shared memory. */
 #include "codegen/step.h"
 #include "ir/slots.h"
 
 enum { WARPS = 8, ROWS = 16, COLUMNS = 32 };
-enum { LARGEST_CHUNK = 2, FLYING_KIB = 48, FEWEST_SLOTS = 4 };
-/* Half of a multiprocessor's 228 KiB, less 1 KiB that each block has of its own. */
-enum { SHARED_BYTES = 113 << 10 };
+enum { LARGEST_CHUNK = 2, FLYING_KIB = 64, SHARED_BYTES = 227 << 10, FEWEST_SLOTS = 6 };
 
 bool step_is_mlp(const PlanPhase *phase)
 {

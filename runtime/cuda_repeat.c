@@ -12,6 +12,17 @@ static CuHandle record(SinterGpu *g, const SinterEntry *e, const SinterRun *run,
     return gpu_capture_end(g);
 }
 
+/* Again, when a whole step has just been refused. */
+static CuHandle record_either(SinterGpu *g, const SinterEntry *e, const SinterRun *run, int times)
+{
+    int apart = g->apart;
+    CuHandle graph = record(g, e, run, times);
+    if (graph || apart || !g->apart)
+        return graph;
+    g->error = 0;
+    return record(g, e, run, times);
+}
+
 /* Between two events: the graph so many times. Seconds. */
 static double time_launches(SinterGpu *g, CuHandle graph, int launches)
 {
@@ -44,7 +55,7 @@ SinterStatus gpu_repeat(SinterGpu *g, const SinterEntry *e, const SinterRun *hos
     gpu_send_control(g, e, host);
     int in_graph = times < IN_A_GRAPH ? times : IN_A_GRAPH;
     int launches = (times + in_graph - 1) / in_graph;
-    CuHandle graph = g->error ? NULL : record(g, e, &run, in_graph);
+    CuHandle graph = g->error ? NULL : record_either(g, e, &run, in_graph);
     if (graph) {
         *seconds = time_launches(g, graph, launches) / (launches * in_graph);
         g->d.graph_free(graph);

@@ -1,11 +1,15 @@
 /* cuda_whole.c - the decode step as one kernel: a block on every multiprocessor, all of them at
- * once, and what it says when a block waited in vain. */
+ * once, and what it says when a block waited in vain.
+ *
+ * A cooperative launch is all blocks or none. It costs 2 us more than a programmatic one, whose
+ * blocks come as those of the kernel in front leave; that all of them come then is certain unless
+ * another process has kernels on the GPU at the same time, which only MPS lets it. */
 #include <stdio.h>
 
 #include "cuda_parts.h"
 
 enum { FUNCTION_SHARED = 8, FUNCTION_CARVEOUT = 9 };
-enum { LAUNCH_COOPERATIVE = 2, LAUNCH_PROGRAMMATIC = 6 };
+enum { LAUNCH_COOPERATIVE = 2, LAUNCH_PROGRAMMATIC = 6, ATTRIBUTE_MPS = 133 };
 enum { FEWEST = 64, MOST = 256 }; /* blocks */
 
 uint32_t *sinter_gpu_stalled(SinterGpu *g)
@@ -29,6 +33,13 @@ static int fits_together(SinterGpu *g, CuHandle kernel, const SinterWhole *w, co
     return blocks > 0;
 }
 
+static int how_to_launch(SinterGpu *g, const SinterWhole *w)
+{
+    int mps = 0;
+    int error = g->d.device_attribute(&mps, ATTRIBUTE_MPS, g->device); /* older drivers: unknown */
+    return w->early && g->early && !error && !mps ? LAUNCH_PROGRAMMATIC : LAUNCH_COOPERATIVE;
+}
+
 int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **arg)
 {
     SinterGpu *g = run->gpu;
@@ -38,8 +49,7 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
     const char *name = g->model->gpu->kernels[kernel];
     if (!fits_together(g, g->kernel[kernel], w, name))
         return 0;
-    int how = w->early && g->early ? LAUNCH_PROGRAMMATIC : LAUNCH_COOPERATIVE;
-    CuLaunchAttribute together = {.id = how, .value.flag = 1};
+    CuLaunchAttribute how = {.id = how_to_launch(g, w), .value.flag = 1};
     CuLaunchConfig config = {
         .gx = (unsigned)(g->multiprocessors < MOST ? g->multiprocessors : MOST),
         .gy = 1,
@@ -49,7 +59,7 @@ int sinter_gpu_launch_whole(const SinterRun *run, const SinterWhole *w, void **a
         .bz = 1,
         .shared = (unsigned)w->shared,
         .stream = g->stream,
-        .attributes = &together,
+        .attributes = &how,
         .n_attributes = 1,
     };
     int error = g->d.launch(&config, g->kernel[kernel], arg, NULL);

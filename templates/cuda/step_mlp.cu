@@ -19,12 +19,11 @@
  * ends with the same tile's last columns, which it owns. Columns of h that come late are needed
  * late: down's first pass through k takes longer than they do.
  *
- * Between two steps: a block is small enough that the next step's stands beside it, on the same
- * multiprocessor (a programmatic launch), and fills its ring, as weights are no kernel's result; x
- * is read when the kernel in front has ended. The place that a block leaves is taken by the step
- * behind the next one, so memory goes on while the last sums are added. Only blocks of one step
- * wait for each other, and the next step's are let in when all of them have begun. Every wait has a
- * limit; then `stalled` says for what and where, and the kernel ends with garbage.
+ * Between two steps memory is to stand still for as short as it can: a block may begin when one of
+ * the kernel in front has left its multiprocessor (a programmatic launch), and asks for its first
+ * weights before anything else, as they are no kernel's result. x is read when that kernel has
+ * ended. Only blocks of one step wait for each other, and not before that. Every wait has a limit;
+ * then `stalled` says for what and where, and the kernel ends with garbage.
 ${phases}
  */
 ${begin_parts};
@@ -78,22 +77,22 @@ void ${name}(${params})
     Shared *s = (Shared *)shared;
     const Step step = {${values}};
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const Range range = range_of(blockIdx.x);
-    dependents_launch();
-    if (threadIdx.x == 0) {
+    Producer producer = {{s, &step, evict_first()}, {&step, (int)blockIdx.x}};
+    if (warp == 8 && lane == 0) {
         make_barriers(s);
+        producer.begin();
     }
+    dependents_launch();
     __syncthreads();
     if (warp == 8) {
         if (lane == 0) {
-            Producer producer = {{s, &step, evict_first()}, range};
             producer.run();
         }
     } else if (warp == 9) {
-        Finisher finisher = {s, &step, range, lane};
+        Finisher finisher = {s, &step, range_of(blockIdx.x), lane};
         finisher.run();
     } else {
-        Consumer consumer = {s, &step, range, lane, warp, gridDim.z - 1};
+        Consumer consumer = {s, &step, range_of(blockIdx.x), lane, warp, gridDim.z - 1};
         consumer.run();
     }
 }

@@ -52,9 +52,9 @@ struct Consumer {
     /* The next 256 values of this warp's h. */
     __device__ __forceinline__ void take_h(void)
     {
+        enum { MINE = D_FF / 8 };
         const int first = taken * RUN + lane * 4;
-        const uint32_t wanted =
-            (uint32_t)(first < D_FF / 8) | (uint32_t)(first + 128 < D_FF / 8) << 1;
+        const uint32_t wanted = (uint32_t)(first < MINE) | (uint32_t)(first + 128 < MINE) << 1;
         const uint64_t *words = step->words + AT_H;
         uint64_t w[2][2] = {};
         await_words<2>(

@@ -68,31 +68,77 @@ __device__ __forceinline__ uint32_t tag_of_step(const Step *step)
     return (uint32_t)(load_word(step->words) / gridDim.x) + 1;
 }
 
-/* One thread. */
-struct Producer : Copier {
-    Range range;
+/* This block's slots, one after the other. */
+struct Cursor {
+    const Step *step;
+    int tile;            /* of gate_up, the next one */
+    int run;             /* slots that lie in a row */
+    const uint8_t *from; /* the first of them */
+    Range range;         /* of down, what is left; known when gate_up is done */
 
-    __device__ __forceinline__ void stream(const uint8_t *from, int slots)
+    /* The part of down is planned when the first weights are on their way. */
+    __device__ __forceinline__ void next_run(void)
     {
-#pragma unroll 1
-        for (int i = 0; i < slots; i++) {
-            take_slot();
-            expect(SLOT_BYTES);
-            copy(0, from, SLOT_BYTES);
-            from += SLOT_BYTES;
-            next_slot();
+        if (tile < GATE_TILES) {
+            from = step->gate_up + (size_t)tile * GATE_SLOTS * SLOT_BYTES;
+            run = GATE_SLOTS;
+            tile += gridDim.x;
+            return;
+        }
+        if (tile < GATE_TILES + (int)gridDim.x) {
+            range = range_of(blockIdx.x);
+            tile += gridDim.x;
+        }
+        if (range.end > range.first) {
+            const Piece p(range, range.end);
+            from = step->down + (size_t)p.begin() * SLOT_BYTES;
+            run = p.end - p.first;
+            range.end = p.begin();
         }
     }
 
-    __device__ void run(void)
+    __device__ __forceinline__ bool more(void)
     {
-        for (int tile = blockIdx.x; tile < GATE_TILES; tile += gridDim.x) {
-            stream(step->gate_up + (size_t)tile * GATE_SLOTS * SLOT_BYTES, GATE_SLOTS);
+        if (run == 0) {
+            next_run();
         }
-        for (int at = range.end; at > range.first;) {
-            const Piece p(range, at);
-            stream(step->down + (size_t)p.begin() * SLOT_BYTES, p.end - p.first);
-            at = p.begin();
+        return run > 0;
+    }
+
+    __device__ __forceinline__ const uint8_t *take(void)
+    {
+        const uint8_t *slot = from;
+        from += SLOT_BYTES;
+        run--;
+        return slot;
+    }
+};
+
+/* One thread. */
+struct Producer : Copier {
+    Cursor next;
+
+    __device__ __forceinline__ void ask(void)
+    {
+        take_slot();
+        expect(SLOT_BYTES);
+        copy(0, next.take(), SLOT_BYTES);
+        next_slot();
+    }
+
+    /* What may be on its way at once: before the other warps are there. */
+    __device__ __forceinline__ void begin(void)
+    {
+        for (int i = 0; i < FLYING && next.more(); i++) {
+            ask();
+        }
+    }
+
+    __device__ __forceinline__ void run(void)
+    {
+#pragma unroll 1
+        while (next.more()) {
+            ask();
         }
     }
 };

@@ -4,7 +4,8 @@
  * capability times ten (90); FAKE_FREE, FAKE_TOTAL: bytes of memory. Machine code of fake_nvrtc.c
  * has only the kernels whose text it holds. FAKE_SMS: multiprocessors (64); FAKE_OCCUPANCY: blocks
  * of any kernel on one of them (1); FAKE_TOGETHER: most blocks of a cooperative launch, more are
- * refused and end a recording; FAKE_LOG: a file that gets a line for each launch, "kernel blocks".
+ * refused and end a recording; FAKE_MPS: other processes' kernels run at the same time (0);
+ * FAKE_LOG: a file that gets a line for each launch, "kernel blocks".
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -56,10 +57,11 @@ int cuDeviceGetAttribute(int *v, int a, int d)
 {
     (void)d;
     long chip = number("FAKE_CHIP", 90);
-    *v = (int)(a == 75   ? chip / 10
-               : a == 76 ? chip % 10
-               : a == 97 ? number("FAKE_SHARED", 227 << 10) /* of a block */
-                         : number("FAKE_SMS", 64));         /* 16: multiprocessors */
+    *v = (int)(a == 75    ? chip / 10
+               : a == 76  ? chip % 10
+               : a == 97  ? number("FAKE_SHARED", 227 << 10) /* of a block */
+               : a == 133 ? number("FAKE_MPS", 0)
+                          : number("FAKE_SMS", 64)); /* 16: multiprocessors */
     return fails("cuDeviceGetAttribute", 1);
 }
 int cuDeviceTotalMem_v2(size_t *n, int d)

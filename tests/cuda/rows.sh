@@ -41,6 +41,11 @@ launches_of_rows()
 check "decode: 64 steps are four graphs of 16" launches '^decode1_step' 32 -p 0 -n 64
 check "fewer steps than a graph has: one of their own" launches '^decode1_step' 10 -p 0 -n 5
 check "nothing else runs then" launches '^decode1_ffn' 0 -p 0 -n 5
+FAKE_TOGETHER=131 check "it needs no cooperative launch" launches '^decode1_step' 10 -p 0 -n 5
+FAKE_MPS=1 check "beside other processes: a cooperative one" launches '^decode1_step' 10 -p 0 -n 5
+# five more in the recording that the refusal broke
+FAKE_MPS=1 FAKE_TOGETHER=131 check "where that does not fit: a chain of kernels" launches '^decode1_ffn_down' 15 \
+    -p 0 -n 5
 sms=63
 check "too few multiprocessors: a chain of kernels" launches '^decode1_ffn_down' 32 -p 0 -n 64
 sms=
