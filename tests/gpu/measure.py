@@ -50,7 +50,7 @@ def bench(program, options):
 
 
 def row(name, what, ms, low, high, rest=""):
-    print("%-16s %-26s %9.3f  %9.3f .. %-9.3f %s" % (name, what, ms, low, high, rest), flush=True)
+    print("%-16s %-26s %9.4f  %9.4f .. %-9.4f %s" % (name, what, ms, low, high, rest), flush=True)
 
 
 def measure_model(folder, name):
