@@ -79,6 +79,8 @@ template <int P> struct Shape {
         TILES = N / 16,
         RUN = CHUNK * 512 / Stored<P>::BITS, /* columns of a warp in a slot */
         ROWS = K / (8 * RUN),                /* slots of a tile: a run for each consumer */
+        UNIT_ROWS = 256 / RUN,               /* slots that 256 values of a consumer's x are for */
+        UNITS = (K / 8 + 255) / 256,
         NORM = P == QKV || P == GATE_UP || P == HEAD,
         //% if has_u4
         GROUPS = Stored<P>::GROUP == 0 ? 0 : 8 * RUN / Stored<P>::GROUP, /* of a slot's columns */
@@ -213,7 +215,7 @@ void ${name}(${params})
 {
     ${use_parts};
     extern __shared__ __align__(16) uint8_t shared[];
-    Shared *s = (Shared *)shared;
+    Shared *s = shared_of(shared);
     const Step step = {${values}};
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, position = pos[0];
     const uint32_t first_tag = (uint32_t)words[0] * (LAYERS + 1) + 1;
@@ -234,8 +236,11 @@ void ${name}(${params})
         Finisher finisher = {s, &step, lane, position, first_tag};
         finisher.run();
     } else {
-        Consumer consumer = {s,    &step,    {&step, first_tag}, lane,
-                             warp, position, gridDim.z - 1,      first_tag};
+        Consumer consumer = {{s, lane, warp, gridDim.z - 1},
+                             &step,
+                             {&step, first_tag},
+                             position,
+                             first_tag};
         consumer.run();
     }
 }

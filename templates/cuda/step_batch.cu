@@ -145,7 +145,7 @@ void ${name}(${params})
 {
     ${use_parts};
     extern __shared__ __align__(16) uint8_t shared[];
-    Shared *s = (Shared *)shared;
+    Shared *s = shared_of(shared);
     const Step step = {${values}};
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const uint32_t first_tag = (uint32_t)words[0] * (LAYERS + 1) + 1;
@@ -174,8 +174,11 @@ void ${name}(${params})
         Finisher finisher = {s, &step, {&step, first_tag}, lane, first_tag};
         finisher.run();
     } else {
-        Consumer consumer = {s,    &step,  {&step, first_tag}, lane,
-                             warp, splits, gridDim.z - 1,      first_tag};
+        Consumer consumer = {{s, lane, warp, gridDim.z - 1},
+                             &step,
+                             {&step, first_tag},
+                             splits,
+                             first_tag};
         consumer.run();
     }
 }

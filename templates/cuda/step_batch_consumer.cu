@@ -23,16 +23,11 @@ struct Chunk : Weights {
     }
 };
 
-struct Consumer {
-    Shared *s;
+struct Consumer : Reader {
     const Step *step;
     Patience patience;
-    int lane, warp, splits;
-    uint32_t zero; /* 0, but the compiler does not know */
+    int splits;
     uint32_t first_tag;
-    int slot;
-    uint32_t parity, tiles;
-    ${stamp("Watch watch;")};
 
     enum { AT_ONCE = 4 / CHUNK }; /* rows of x that are asked for at once */
 
@@ -94,85 +89,60 @@ struct Consumer {
         }
     }
 
-    __device__ __forceinline__ void fetch(Chunk &f, int row)
+    __device__ __forceinline__ void take_slot(Chunk &chunk, int row)
     {
-        ${stamp("watch.start();")};
-        wait_for(&s->full[slot], parity);
-        ${stamp("watch.stop<ON_WEIGHTS>();")};
-        f.load(s, slot, warp, lane, row);
-    }
-
-    /* The slot that was fetched last goes back to the producer; see step_consumer.cu for why the
-     * barrier's address depends on f. */
-    __device__ __forceinline__ void release(const Chunk &f)
-    {
-        uint32_t come = f.come();
-        __syncwarp();
-        come = __shfl_xor_sync(0xffffffffu, come, 1);
-        if (lane == 0) {
-            arrive(address_of(&s->empty[slot]) + (come & zero));
-        }
-        slot = slot + 1 == SLOTS ? 0 : slot + 1;
-        parity ^= slot == 0;
+        wait_for_slot();
+        chunk.load(s, slot, warp, lane, row);
     }
 
     /* This warp's part of a tile's sums, into the next place for the finisher. */
-    __device__ __forceinline__ void hand_over(const float acc[2][4])
+    __device__ __forceinline__ void hand_over(const float acc[2][4], bool free)
     {
-        const int part = tiles % PARTS, g = lane / 4, i2 = lane % 4 * 2;
-        const uint32_t use = tiles / PARTS;
-        if (use > 0) {
-            ${stamp("watch.start();")};
-            wait_for(&s->taken[part], (use - 1) & 1);
-            ${stamp("watch.stop<ON_SUMS>();")};
-        }
-        float *to = s->sums[part][warp];
+        const int g = lane / 4, i2 = lane % 4 * 2;
+        float *to = s->sums[await_place(free)][warp];
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             to[(i2 + j % 2) * SUM_STRIDE + g + j / 2 * 8] = acc[0][j] + acc[1][j];
         }
-        __syncwarp();
-        if (lane == 0) {
-            arrive(address_of(&s->summed[part]));
-        }
-        tiles++;
+        give_place();
     }
 
-    /* x is taken some rows at a time, just before the first tile's weights meet them. */
+    /* x is taken some rows at a time, just before the first tile's weights meet it. */
     template <int P> __device__ __forceinline__ void phase(int layer)
     {
         typedef Shape<P> S;
         int tile = S::first_tile(layer);
-        const int stride = S::stride();
-        if (tile >= S::TILES) {
+        if (!all_lanes(tile < S::TILES)) {
             return;
         }
-        Chunk now = {}, next = {};
+        Chunk now, next;
         uint4 v[AT_ONCE * CHUNK] = {};
         take_x<P>(v, 0, layer, first_tag + layer);
-        fetch(now, 0);
-        release(now);
-        for (bool first = true; tile < S::TILES; tile += stride, first = false) {
+        take_slot(now, 0);
+        release(now.come());
+        for (bool first = true, last = false; !last; tile += S::stride(), first = false) {
+            const Rest<P> rest(tile);
+            const bool free = place_is_free();
             float acc[2][4] = {};
 #pragma unroll 2
             for (int row = 0; row < S::ROWS; row++) {
-                const bool more = row + 1 < S::ROWS || tile + stride < S::TILES;
                 if (first && row + 1 < S::ROWS && (row + 1) % AT_ONCE == 0) {
                     take_x<P>(v, row + 1, layer, first_tag + layer);
                 }
-                if (more) {
-                    fetch(next, row + 1 < S::ROWS ? row + 1 : 0);
+                if (rest.has(row + 1)) {
+                    take_slot(next, row + 1 < S::ROWS ? row + 1 : 0);
                 }
                 now.multiply(acc);
-                if (more) {
-                    release(next);
+                if (rest.has(row + 1)) {
+                    release(next.come());
                 }
                 now = next;
             }
-            hand_over(acc);
+            hand_over(acc, free);
             if (P == GATE_UP && first) { /* see vectors_of; weights are waited for here anyway */
                 asm volatile("fence.acq_rel.gpu;" ::: "memory");
             }
+            last = !rest.tile;
         }
         __syncwarp();
     }

@@ -137,9 +137,7 @@ struct Finisher {
             v = plus(v, *(const float4 *)(s->sums[part][w] + token() * SUM_STRIDE + row()));
         }
         __syncwarp();
-        if (lane == 0) {
-            arrive(address_of(&s->taken[part]));
-        }
+        arrive(address_of(&s->taken[part]), lane == 0);
         tiles++;
         if constexpr (Shape<P>::NORM) {
             v = make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);

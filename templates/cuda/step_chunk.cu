@@ -4,10 +4,11 @@
 //% if has_codes
 /* Codes are multiplied as integers, exactly: x = unit * (128 * high + low), two int8 planes, unit
  * from the largest of 128 values, so that x is off by 2^-15 of it. Lane 4 g + i of a block of
- * weights has a quarter of its columns in rows g and g + 8; mma's column 2 i is the high plane of
- * this quarter and 0 elsewhere, column 2 i + 1 the low one. So each lane gets the sums of its own
- * quarter, and a group may be as small as a quarter. Four bits: bytes with the even columns' codes
- * and with 16 times the odd columns' are made by a mask each, no shift. */
+ * weights has a quarter of its columns in rows g and g + 8; mma's column 0 is the high plane,
+ * column 1 the low one, and lane 4 g gets the sums. Where groups are smaller than a block, column
+ * 2 i is the high plane of quarter i and 0 elsewhere, column 2 i + 1 the low one: each lane gets
+ * the sums of its own quarter. Four bits: bytes with the even columns' codes and with 16 times the
+ * odd columns' are made by a mask each, no shift. */
 enum { MOST = 16256, HIGH_FIRST = 0, LOW_FIRST = 64, ODD_FIRST = 128 }; /* bytes in a block's x */
 
 /* Columns k .. k + 3 of this warp's x; `mine`: they are there. Every lane takes part. */
@@ -30,9 +31,13 @@ __device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[
     Quarter quarter = {most * (S::BITS == 4 ? 1.0f / (16 * MOST) : 1.0f / MOST), 0};
     if constexpr (S::BITS == 4) {
         int sum = (int)(v[0] + v[1] + v[2] + v[3] - 4u * 0x4b400000u);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 4);
+        if constexpr (S::GROUP >= 128) {
+            sum = __reduce_add_sync(0xffffffffu, sum);
+        } else {
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 4);
+        }
         quarter.sum = sum * (S::ZERO < 0 ? -16 : -16 * S::ZERO);
     }
     if (!mine) {
@@ -76,57 +81,63 @@ __device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4], i
     }
 }
 
-/* What a warp needs of a slot, in registers, and x for it (`meet`): loaded while the one before is
- * multiplied. Rows g and g + 8 of a block are in lane 4 g + i; acc[0][0] and acc[0][2] are their
+/* What a warp needs of a slot, in registers: loaded while the one before is multiplied. Columns: x
+ * that the slot's weights meet, in the lanes with a column of mma that is for somebody; the others
+ * keep zeros. Rows g and g + 8 of a block are in lane 4 g + i; acc[0][0] and acc[0][2] are their
  * sums, or, for codes, the lane's part of them. */
 template <int P, int BITS = Stored<P>::BITS> struct Chunk;
+template <int P, int BITS = Stored<P>::BITS> struct Columns;
 //% if has_bf16
 
-template <int P> struct Chunk<P, 16> : Weights {
-    enum { BLOCK_K = 32 };
+template <int P> struct Columns<P, 16> {
     uint4 x[CHUNK];
 
-    __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
+    __device__ __forceinline__ void load(const Shared *s, int warp, int lane, int row)
     {
-        const uint16_t *xs = s->x[warp] + lane % 4 * 8 + row * CHUNK * BLOCK_K;
+        const uint16_t *xs = s->x[warp] + lane % 4 * 8 + row * CHUNK * 32;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
-            if (lane < 4) { /* one token: the other columns of mma are for nobody */
+            if (lane < 4) {
                 x[b] = *(const uint4 *)(xs + b * 32);
             }
         }
     }
+};
 
-    __device__ __forceinline__ void multiply(float acc[2][4]) const
+template <int P> struct Chunk<P, 16> : Weights {
+    __device__ __forceinline__ void multiply(float acc[2][4], const Columns<P> &columns) const
     {
-        Weights::multiply(acc, x);
+        Weights::multiply(acc, columns.x);
     }
 
-    static __device__ __forceinline__ void join(float acc[2][4])
+    static __device__ __forceinline__ float2 join(const float acc[2][4])
     {
-        acc[0][0] += acc[1][0], acc[0][2] += acc[1][2];
+        return make_float2(acc[0][0] + acc[1][0], acc[0][2] + acc[1][2]);
     }
 };
 //% end
-//% if has_codes
-
-/* The lane's quarter, of the other lanes' parts of a tile's sums. */
-__device__ __forceinline__ void join_quarters(float acc[2][4])
-{
-#pragma unroll
-    for (int j = 0; j < 4; j += 2) {
-        acc[0][j] += __shfl_xor_sync(0xffffffffu, acc[0][j], 1);
-        acc[0][j] += __shfl_xor_sync(0xffffffffu, acc[0][j], 2);
-    }
-}
-//% end
 //% if has_i8
 
-template <int P> struct Chunk<P, 8> {
-    enum { BLOCK_K = 64 };
-    static_assert(CHUNK * BLOCK_K <= 128, "a chunk meets one unit");
-    uint4 low[CHUNK], high[CHUNK], x[CHUNK]; /* x: 0 but in the lanes with a column of mma */
+template <int P> struct Columns<P, 8> {
+    static_assert(CHUNK * 64 <= 128, "a chunk meets one unit");
+    uint4 x[CHUNK];
     float unit;
+
+    __device__ __forceinline__ void load(const Shared *s, int warp, int lane, int row)
+    {
+        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 128 + lane / 4 % 2 * 64;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            if (lane < 8) {
+                x[b] = *(const uint4 *)(xs + b * 128 + lane % 4 * 16);
+            }
+        }
+        unit = s->quarters[warp][row * CHUNK * 2].unit;
+    }
+};
+
+template <int P> struct Chunk<P, 8> {
+    uint4 low[CHUNK], high[CHUNK];
 
     __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
     {
@@ -136,18 +147,6 @@ template <int P> struct Chunk<P, 8> {
             low[b] = *(const uint4 *)(from + b * 1024);
             high[b] = *(const uint4 *)(from + b * 1024 + 512);
         }
-    }
-
-    __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
-    {
-        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 128 + lane / 4 % 2 * 64;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            if (lane / 8 == lane % 4) {
-                x[b] = *(const uint4 *)(xs + b * 128 + lane % 4 * 16);
-            }
-        }
-        unit = s->quarters[warp][row * CHUNK * 2].unit;
     }
 
     __device__ __forceinline__ uint32_t come(void) const
@@ -160,35 +159,53 @@ template <int P> struct Chunk<P, 8> {
         return bits;
     }
 
-    __device__ __forceinline__ void multiply(float acc[2][4]) const
+    __device__ __forceinline__ void multiply(float acc[2][4], const Columns<P> &columns) const
     {
         int sum[2][4] = {};
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
-            const uint4 l = low[b], h = high[b];
-            mma_s8(sum[0], make_uint4(l.x, h.x, l.y, h.y), x[b].x, x[b].y);
-            mma_s8(sum[1], make_uint4(l.z, h.z, l.w, h.w), x[b].z, x[b].w);
+            const uint4 l = low[b], h = high[b], x = columns.x[b];
+            mma_s8(sum[0], make_uint4(l.x, h.x, l.y, h.y), x.x, x.y);
+            mma_s8(sum[1], make_uint4(l.z, h.z, l.w, h.w), x.z, x.w);
         }
 #pragma unroll
         for (int j = 0; j < 4; j += 2) {
             const int high_sum = sum[0][j] + sum[1][j], low_sum = sum[0][j + 1] + sum[1][j + 1];
-            acc[0][j] += unit * (float)(high_sum * 128 + low_sum);
+            acc[0][j] += columns.unit * (float)(high_sum * 128 + low_sum);
         }
     }
 
-    static __device__ __forceinline__ void join(float acc[2][4])
+    static __device__ __forceinline__ float2 join(const float acc[2][4])
     {
-        join_quarters(acc);
+        return make_float2(acc[0][0], acc[0][2]);
     }
 };
 //% end
 //% if has_u4
 
-template <int P> struct Chunk<P, 4> {
-    enum { BLOCK_K = 128 };
-    typedef Stored<P> S;
-    uint4 low[CHUNK], high[CHUNK], even[CHUNK], odd[CHUNK];
+template <int P> struct Columns<P, 4> {
+    enum { WHOLE = Stored<P>::GROUP >= 128 };
+    uint4 even[CHUNK], odd[CHUNK];
     Quarter quarter[CHUNK];
+
+    __device__ __forceinline__ void load(const Shared *s, int warp, int lane, int row)
+    {
+        const int g = lane / 4, i4 = lane % 4;
+        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 256 + g % 2 * 64 + i4 * 16;
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            if (WHOLE ? g < 2 : g / 2 == i4) {
+                even[b] = *(const uint4 *)(xs + b * 256);
+                odd[b] = *(const uint4 *)(xs + b * 256 + ODD_FIRST);
+            }
+            quarter[b] = s->quarters[warp][(row * CHUNK + b) * 4 + (WHOLE ? 0 : i4)];
+        }
+    }
+};
+
+template <int P> struct Chunk<P, 4> {
+    typedef Stored<P> S;
+    uint4 low[CHUNK], high[CHUNK];
     uint16_t scale[CHUNK][2];
     uint8_t zero[CHUNK][2];
 
@@ -201,27 +218,13 @@ template <int P> struct Chunk<P, 4> {
         for (int b = 0; b < CHUNK; b++) {
             low[b] = *(const uint4 *)(from + b * 1024);
             high[b] = *(const uint4 *)(from + b * 1024 + 512);
-            const int group = ((warp * CHUNK + b) * BLOCK_K + i4 * 32) / S::GROUP;
+            const int group = ((warp * CHUNK + b) * 128 + i4 * 32) / S::GROUP;
             scale[b][0] = ((const uint16_t *)scales)[group * 16 + g];
             scale[b][1] = ((const uint16_t *)scales)[group * 16 + g + 8];
             if constexpr (S::ZERO < 0) {
                 zero[b][0] = scales[Shape<P>::SLOT_SCALES + group * 16 + g];
                 zero[b][1] = scales[Shape<P>::SLOT_SCALES + group * 16 + g + 8];
             }
-        }
-    }
-
-    __device__ __forceinline__ void meet(const Shared *s, int warp, int lane, int row)
-    {
-        const int g = lane / 4, i4 = lane % 4;
-        const uint8_t *xs = (const uint8_t *)s->x[warp] + row * CHUNK * 256 + g % 2 * 64 + i4 * 16;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            if (g / 2 == i4) {
-                even[b] = *(const uint4 *)(xs + b * 256);
-                odd[b] = *(const uint4 *)(xs + b * 256 + ODD_FIRST);
-            }
-            quarter[b] = s->quarters[warp][(row * CHUNK + b) * 4 + i4];
         }
     }
 
@@ -245,33 +248,47 @@ template <int P> struct Chunk<P, 4> {
         return make_uint4(l0 & mask, h0 & mask, l1 & mask, h1 & mask);
     }
 
-    __device__ __forceinline__ void multiply(float acc[2][4]) const
+    __device__ __forceinline__ void multiply(float acc[2][4], const Columns<P> &x) const
     {
         enum : uint32_t { EVEN = 0x0f0f0f0f, ODD = 0xf0f0f0f0 };
+        int sum[CHUNK][4] = {}, sum16[CHUNK][4] = {};
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
             const uint4 l = low[b], h = high[b];
-            const int start = S::ZERO < 0 ? 0 : quarter[b].sum;
-            int sum[4] = {}, sum16[4] = {0, start, 0, start};
-            mma_u8s8(sum, codes_of(l.x, h.x, l.y, h.y, EVEN), even[b].x, even[b].y);
-            mma_u8s8(sum16, codes_of(l.x, h.x, l.y, h.y, ODD), odd[b].x, odd[b].y);
-            mma_u8s8(sum, codes_of(l.z, h.z, l.w, h.w, EVEN), even[b].z, even[b].w);
-            mma_u8s8(sum16, codes_of(l.z, h.z, l.w, h.w, ODD), odd[b].z, odd[b].w);
+            mma_u8s8(sum[b], codes_of(l.x, h.x, l.y, h.y, EVEN), x.even[b].x, x.even[b].y);
+            mma_u8s8(sum16[b], codes_of(l.x, h.x, l.y, h.y, ODD), x.odd[b].x, x.odd[b].y);
+        }
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
+            const uint4 l = low[b], h = high[b];
+            mma_u8s8(sum[b], codes_of(l.z, h.z, l.w, h.w, EVEN), x.even[b].z, x.even[b].w);
+            mma_u8s8(sum16[b], codes_of(l.z, h.z, l.w, h.w, ODD), x.odd[b].z, x.odd[b].w);
+        }
+#pragma unroll
+        for (int b = 0; b < CHUNK; b++) {
 #pragma unroll
             for (int j = 0; j < 4; j += 2) {
-                const int high_sum = sum[j] * 16 + sum16[j];
-                int all = sum[j + 1] * 16 + sum16[j + 1] + high_sum * 128;
-                if constexpr (S::ZERO < 0) {
-                    all += quarter[b].sum * zero[b][j / 2];
-                }
-                acc[0][j] += quarter[b].unit * (float)all * float_of_f16(scale[b][j / 2]);
+                const int high_sum = sum[b][j] * 16 + sum16[b][j];
+                const int low_sum = sum[b][j + 1] * 16 + sum16[b][j + 1];
+                const int offset = x.quarter[b].sum * (S::ZERO < 0 ? zero[b][j / 2] : 1);
+                acc[0][j] += (float)(low_sum + offset + high_sum * 128) *
+                             (x.quarter[b].unit * float_of_f16(scale[b][j / 2]));
             }
         }
     }
 
-    static __device__ __forceinline__ void join(float acc[2][4])
+    /* Groups smaller than a block: the other lanes' parts. */
+    static __device__ __forceinline__ float2 join(const float acc[2][4])
     {
-        join_quarters(acc);
+        float2 sum = make_float2(acc[0][0], acc[0][2]);
+        if constexpr (!Columns<P>::WHOLE) {
+#pragma unroll
+            for (int step = 1; step < 4; step *= 2) {
+                sum.x += __shfl_xor_sync(0xffffffffu, sum.x, step);
+                sum.y += __shfl_xor_sync(0xffffffffu, sum.y, step);
+            }
+        }
+        return sum;
     }
 };
 //% end

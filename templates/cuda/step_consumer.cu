@@ -1,18 +1,13 @@
 /* ---- consumers --------------------------------------------------------------------------------
  */
 
-struct Consumer {
-    Shared *s;
+struct Consumer : Reader {
     const Step *step;
     Patience patience;
-    int lane, warp, position;
-    uint32_t zero; /* 0, but the compiler does not know */
+    int position;
     uint32_t first_tag;
-    int slot;
-    uint32_t parity, tiles;
-    ${stamp("Watch watch;")};
 
-    template <int P> __device__ __forceinline__ const uint64_t *input(void)
+    template <int P> __device__ __forceinline__ const uint64_t *input(void) const
     {
         const int copy = (int)blockIdx.x % COPIES * (Shape<P>::K / 2);
         return step->words + (P == DOWN      ? (int)AT_H
@@ -22,7 +17,7 @@ struct Consumer {
     }
     //% if has_gain
 
-    template <int P> __device__ __forceinline__ const uint16_t *gains(int layer)
+    template <int P> __device__ __forceinline__ const uint16_t *gains(int layer) const
     {
         //% if head_gain
         if constexpr (P == HEAD) {
@@ -33,39 +28,103 @@ struct Consumer {
     }
     //% end
 
-    /* The u-th 256 values of this warp's x to shared memory; the lane's part of their squares. */
-    template <int P> __device__ __forceinline__ float take_x(int u, int layer, uint32_t tag)
-    {
-        typedef Shape<P> S;
-        enum { MINE = S::K / 8, RUN = S::RUN }; /* RUN values of every 8 RUN */
-        const int first = u * 256 + lane * 4;
-        auto column = [&](int i) {
-            const int k = first + i * 128;
-            return (k / RUN * 8 + warp) * RUN + k % RUN;
-        };
-        const uint32_t wanted = (uint32_t)(first < MINE) | (uint32_t)(first + 128 < MINE) << 1;
+    /* 256 values of a warp's x on their way, four and four a lane, and the norm's gains for them. */
+    struct Unit {
+        uint64_t w[2][2];
         //% if has_gain
-        uint2 gain[2] = {};
-        if constexpr (Stored<P>::GAIN) { /* on their way while the words are waited for */
+        uint2 gain[2];
+        //% end
+    };
+
+    /* The i-th four values of the lane in the u-th unit: where they are in this warp's x. */
+    __device__ __forceinline__ int place_in_x(int u, int i) const
+    {
+        return u * 256 + lane * 4 + i * 128;
+    }
+
+    /* The same in all of x: of every 8 RUN columns RUN are this warp's. */
+    template <int P> __device__ __forceinline__ int column_of_x(int u, int i) const
+    {
+        enum { RUN = Shape<P>::RUN };
+        const int k = place_in_x(u, i);
+        return (k / RUN * 8 + warp) * RUN + k % RUN;
+    }
+
+    /* Which of the lane's fours there are. */
+    template <int P> __device__ __forceinline__ uint32_t fours_of_x(int u) const
+    {
+        enum { MINE = Shape<P>::K / 8 };
+        if (MINE % 256 == 0) {
+            return 3;
+        }
+        return (uint32_t)(place_in_x(u, 0) < MINE) | (uint32_t)(place_in_x(u, 1) < MINE) << 1;
+    }
+
+    template <int P>
+    __device__ __forceinline__ void ask_words(Unit &unit, int u, uint32_t pending) const
+    {
+        const uint64_t *words = input<P>();
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            load_words(unit.w[i], words + column_of_x<P>(u, i) / 2, pending >> i & 1);
+        }
+    }
+
+    /* Asks for the u-th unit. */
+    template <int P> __device__ __forceinline__ void ask_x(Unit &unit, int u, int layer) const
+    {
+        const uint32_t wanted = fours_of_x<P>(u);
+        //% if has_gain
+        if constexpr (Stored<P>::GAIN) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 if (wanted >> i & 1) {
-                    gain[i] = *(const uint2 *)(gains<P>(layer) + column(i));
+                    unit.gain[i] = *(const uint2 *)(gains<P>(layer) + column_of_x<P>(u, i));
                 }
             }
         }
         //% end
-        const uint64_t *words = input<P>();
-        uint64_t w[2][2] = {};
+        ask_words<P>(unit, u, wanted);
+    }
+
+    /* Until the u-th unit, which has been asked for, is there: asks again. */
+    template <int P>
+    __device__ __forceinline__ void await_x(Unit &unit, int u, int layer, uint32_t tag)
+    {
+        uint32_t pending = fours_of_x<P>(u);
         ${stamp("watch.start();")};
-        await_words<2>(
-            w, [&](int i) { return words + column(i) / 2; }, wanted, tag, patience, layer,
-            P == QKV ? FOR_QKV_X : FOR_O_X + P - O);
+        for (uint32_t round = 0;; round++) {
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                pending &= ~((uint32_t)(tagged(unit.w[i][0], tag) && tagged(unit.w[i][1], tag)) << i);
+            }
+            if (all_lanes(pending == 0) ||
+                patience.over(round, layer, P == QKV ? FOR_QKV_X : FOR_O_X + P - O)) {
+                break;
+            }
+            ask_words<P>(unit, u, pending);
+        }
         ${stamp("watch.stop<ON_X>();")};
+    }
+
+    /* The u-th unit, which has been asked for, to shared memory; the next is asked for. The lane's
+     * part of the squares. */
+    template <int P>
+    __device__ __forceinline__ float take_x(Unit &unit, int u, int layer, uint32_t tag)
+    {
+        typedef Shape<P> S;
+        await_x<P>(unit, u, layer, tag);
+        const uint2 words[2] = {data_of(unit.w[0]), data_of(unit.w[1])};
+        //% if has_gain
+        const uint2 gain[2] = {unit.gain[0], unit.gain[1]};
+        //% end
+        if (u + 1 < S::UNITS) {
+            ask_x<P>(unit, u + 1, layer);
+        }
         float squares = 0;
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            const uint2 x = data_of(w[i]);
+            const uint2 x = words[i];
             float f[4] = {low_of(x.x), high_of(x.x), low_of(x.y), high_of(x.y)};
             if constexpr (S::NORM) {
                 squares += f[0] * f[0] + f[1] * f[1] + f[2] * f[2] + f[3] * f[3];
@@ -76,62 +135,24 @@ struct Consumer {
                 f[2] *= low_of(gain[i].y), f[3] *= high_of(gain[i].y);
             }
             //% end
-            store_x<P>(s, warp, f, first + i * 128, wanted >> i & 1);
+            store_x<P>(s, warp, f, place_in_x(u, i), fours_of_x<P>(u) >> i & 1);
         }
         __syncwarp();
         return squares;
     }
 
-    __device__ __forceinline__ void wait_for_slot(void)
-    {
-        ${stamp("watch.start();")};
-        wait_for(&s->full[slot], parity);
-        ${stamp("watch.stop<ON_WEIGHTS>();")};
-    }
-
-    /* Is the next slot there now? The same for all lanes. */
-    __device__ __forceinline__ bool slot_is_full(void)
-    {
-        return __all_sync(0xffffffffu, is_over(&s->full[slot], parity));
-    }
-
-    /* The slot that was read last goes back to the producer, when all of it has really come: the
-     * arrival alone can overtake loads from shared memory that wait behind loads from global
-     * memory, and the next copy would be read instead. So the barrier's address is made to depend
-     * on `come`, bits of all loads. */
-    __device__ __forceinline__ void release(uint32_t come)
-    {
-        __syncwarp();
-        come = __shfl_xor_sync(0xffffffffu, come, 1); /* every lane's */
-        if (lane == 0) {
-            arrive(address_of(&s->empty[slot]) + (come & zero));
-        }
-        slot = slot + 1 == SLOTS ? 0 : slot + 1;
-        parity ^= slot == 0;
-    }
-
     /* This warp's part of a tile's 16 sums, into the next place for the finisher. */
-    __device__ __forceinline__ void hand_over(const float acc[2][4], float squares)
+    __device__ __forceinline__ void hand_over(float2 sum, float squares, bool free)
     {
-        const int part = tiles % PARTS;
-        const uint32_t use = tiles / PARTS;
-        if (use > 0) {
-            ${stamp("watch.start();")};
-            wait_for(&s->taken[part], (use - 1) & 1);
-            ${stamp("watch.stop<ON_SUMS>();")};
-        }
+        const int part = await_place(free);
         if (lane % 4 == 0) {
-            s->sums[part][warp][lane / 4] = acc[0][0];
-            s->sums[part][warp][lane / 4 + 8] = acc[0][2];
+            s->sums[part][warp][lane / 4] = sum.x;
+            s->sums[part][warp][lane / 4 + 8] = sum.y;
         }
         if (lane == 0) {
             s->squares[part][warp] = squares;
         }
-        __syncwarp();
-        if (lane == 0) {
-            arrive(address_of(&s->summed[part]));
-        }
-        tiles++;
+        give_place();
     }
 
     template <int P> __device__ __forceinline__ void take_slot(Chunk<P> &chunk)
@@ -140,65 +161,80 @@ struct Consumer {
         chunk.load(s, slot, warp, lane);
     }
 
-    /* x is taken unit by unit, just before the first tile's weights meet it. */
+    /* The first tile: x is taken unit by unit, just before its weights meet it; two slots' weights
+     * are in registers before that. Returns the squares of x. */
+    template <int P>
+    __device__ __forceinline__ float first_tile(Chunk<P> &now, Chunk<P> &next, Columns<P> &x,
+                                                const Rest<P> &rest, int layer, uint32_t tag)
+    {
+        typedef Shape<P> S;
+        Unit unit = {};
+        ask_x<P>(unit, 0, layer);
+        take_slot(now);
+        release(now.come());
+        if (rest.has(1)) {
+            take_slot(next);
+            release(next.come());
+        }
+        const bool free = place_is_free();
+        float acc[2][4] = {}, squares = 0;
+#pragma unroll(S::UNIT_ROWS)
+        for (int row = 0; row < S::ROWS; row++) {
+            if (row % S::UNIT_ROWS == 0) {
+                squares += take_x<P>(unit, row / S::UNIT_ROWS, layer, tag);
+                x.load(s, warp, lane, row);
+            }
+            now.multiply(acc, x);
+            if ((row + 1) % S::UNIT_ROWS > 0) {
+                x.load(s, warp, lane, row + 1);
+            }
+            if (row > 0 && rest.has(row + 1)) {
+                release(next.come());
+            }
+            if (rest.has(row + 2)) {
+                take_slot(now);
+            }
+            const Chunk<P> other = now;
+            now = next, next = other;
+        }
+        if (S::NORM) {
+            squares = warp_sum(squares);
+        }
+        hand_over(Chunk<P>::join(acc), squares, free);
+        return squares;
+    }
+
     template <int P> __device__ __forceinline__ void phase(int layer, uint32_t tag)
     {
         typedef Shape<P> S;
         int tile = S::first_tile(layer);
-        if (tile >= S::TILES) {
+        if (!all_lanes(tile < S::TILES)) {
             return;
         }
-        enum { UNIT_ROWS = 256 / S::RUN }; /* slots that 256 values of x are for */
-        auto more = [&](int rows) {        /* are there so many rows behind this tile's first? */
-                                    return tile + rows / S::ROWS * (int)gridDim.x < S::TILES;
-        };
-        Chunk<P> now = {}, next = {};
-        /* Slots that are full before x is there go back at once: as if the ring had two more. */
-        const bool one = slot_is_full(), two = one && more(1);
-        if (one) {
-            take_slot(now);
-            release(now.come());
-        }
-        bool held = more(1) && !(two && slot_is_full());
-        if (two && !held) {
-            take_slot(next);
-            release(next.come());
-        }
-        float squares = take_x<P>(0, layer, tag);
-        if (!one) {
-            take_slot(now);
-            release(now.come());
-        }
-        if (held) {
-            take_slot(next);
-        }
-        now.meet(s, warp, lane, 0);
-        for (bool first = true; tile < S::TILES; tile += gridDim.x, first = false) {
+        Chunk<P> now, next;
+        Columns<P> x = {};
+        Rest<P> rest(tile);
+        const float squares = first_tile<P>(now, next, x, rest, layer, tag);
+        x.load(s, warp, lane, 0);
+        while (rest.tile) {
+            tile += gridDim.x;
+            rest = Rest<P>(tile);
+            const bool free = place_is_free();
             float acc[2][4] = {};
 #pragma unroll 2
             for (int row = 0; row < S::ROWS; row++) {
-                now.multiply(acc);
-                if (held) {
+                now.multiply(acc, x);
+                x.load(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);
+                if (rest.has(row + 1)) {
                     release(next.come());
                 }
-                if (first && row + 1 < S::ROWS && (row + 1) % UNIT_ROWS == 0) {
-                    squares += take_x<P>((row + 1) / UNIT_ROWS, layer, tag);
-                }
-                if (more(row + 1)) {
-                    next.meet(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);
-                }
-                held = more(row + 2);
-                if (held) {
+                if (rest.has(row + 2)) {
                     take_slot(now);
                 }
                 const Chunk<P> other = now;
                 now = next, next = other;
             }
-            if (S::NORM && first) {
-                squares = warp_sum(squares);
-            }
-            Chunk<P>::join(acc);
-            hand_over(acc, squares);
+            hand_over(Chunk<P>::join(acc), squares, free);
         }
         __syncwarp();
     }

@@ -25,6 +25,15 @@ __device__ __forceinline__ uint32_t address_of(const void *p)
     return (uint32_t)__cvta_generic_to_shared(p);
 }
 
+/* A block's shared memory, its address in a register: the compiler would make it again and again,
+ * from a special register that takes 20 cycles to read. */
+__device__ __forceinline__ Shared *shared_of(uint8_t *shared)
+{
+    uint32_t at = address_of(shared);
+    asm volatile("" : "+r"(at));
+    return (Shared *)__cvta_shared_to_generic(at);
+}
+
 __device__ __forceinline__ void make_barrier(const uint64_t *barrier, uint32_t arrivals)
 {
     asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(address_of(barrier)), "r"(arrivals)
@@ -44,9 +53,13 @@ __device__ __forceinline__ void make_barriers(Shared *s)
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 
-__device__ __forceinline__ void arrive(uint32_t barrier)
+/* When `mine`: a lane's, no branch. */
+__device__ __forceinline__ void arrive(uint32_t barrier, bool mine)
 {
-    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %1, 0;\n"
+                 "@p mbarrier.arrive.shared::cta.b64 _, [%0]; }" ::"r"(barrier),
+                 "r"((uint32_t)mine)
+                 : "memory");
 }
 
 /* Is the phase of the given parity over? */
@@ -62,24 +75,53 @@ __device__ __forceinline__ bool is_over(const uint64_t *barrier, uint32_t parity
     return over;
 }
 
+/* The same, but the thread may sleep until it is. */
+__device__ __forceinline__ bool is_over_soon(const uint64_t *barrier, uint32_t parity)
+{
+    uint32_t over;
+    asm volatile("{ .reg .pred p;\n"
+                 "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+                 "selp.u32 %0, 1, 0, p; }"
+                 : "=r"(over)
+                 : "r"(address_of(barrier)), "r"(parity)
+                 : "memory");
+    return over;
+}
+
+/* Time in 2^32 cycles. */
+__device__ __forceinline__ uint32_t long_cycles(void)
+{
+    uint32_t now;
+    asm volatile("mov.u32 %0, %%clock_hi;" : "=r"(now));
+    return now;
+}
+
 /* Until the phase of the given parity is over; seconds without an end are a defect of ours, and the
  * kernel stops. */
 __device__ __forceinline__ void wait_for(const uint64_t *barrier, uint32_t parity)
 {
-    for (uint32_t start = 0;;) {
-        uint32_t over, now; /* now: in 2^32 cycles */
-        asm volatile("{ .reg .pred p;\n"
-                     "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-                     "selp.u32 %0, 1, 0, p; }"
-                     : "=r"(over)
-                     : "r"(address_of(barrier)), "r"(parity)
-                     : "memory");
-        if (over) {
-            return;
-        }
-        asm volatile("mov.u32 %0, %%clock_hi;" : "=r"(now));
+    for (uint32_t start = 0; !is_over_soon(barrier, parity);) {
+        const uint32_t now = long_cycles();
         start = start == 0 ? now + 4 : start;
         if (start == now) {
+            __trap();
+        }
+    }
+}
+
+/* Is it so for all lanes? A branch on this is one that the compiler knows to be the warp's. */
+__device__ __forceinline__ bool all_lanes(bool so)
+{
+    return __all_sync(0xffffffffu, so);
+}
+
+/* The same wait of a whole warp, which may have looked before (`over`). */
+__device__ __forceinline__ void wait_for(const uint64_t *barrier, uint32_t parity, bool over)
+{
+    for (uint32_t start = 0; !all_lanes(over); over = is_over_soon(barrier, parity)) {
+        const uint32_t now = long_cycles();
+        start = start == 0 ? now + 4 : start;
+        if (!all_lanes(start != now)) {
             __trap();
         }
     }

@@ -165,9 +165,7 @@ struct Finisher {
     __device__ __forceinline__ void next_tile(void)
     {
         __syncwarp();
-        if (lane == 0) {
-            arrive(address_of(&s->taken[tiles % PARTS]));
-        }
+        arrive(address_of(&s->taken[tiles % PARTS]), lane == 0);
         tiles++;
     }
 

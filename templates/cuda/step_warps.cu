@@ -7,6 +7,83 @@ __device__ __forceinline__ void consumers_sync(void)
     asm volatile("bar.sync 1, 256;" ::: "memory");
 }
 
+/* Where a warp that multiplies is in the stream of weights and in the places for sums. */
+struct Reader {
+    Shared *s;
+    int lane, warp;
+    uint32_t zero; /* 0, but the compiler does not know */
+    int slot;
+    uint32_t parity, tiles;
+    bool full; /* the next slot, as it looked when the one before went back */
+    ${stamp("Watch watch;")};
+
+    /* Until the next slot is full. */
+    __device__ __forceinline__ void wait_for_slot(void)
+    {
+        ${stamp("watch.start();")};
+        wait_for(&s->full[slot], parity, full);
+        ${stamp("watch.stop<ON_WEIGHTS>();")};
+    }
+
+    /* The slot that was read last goes back to the producer, when all of it has really come: the
+     * arrival alone can overtake loads from shared memory that wait behind loads from global
+     * memory, and the next copy would be read instead. So the barrier's address is made to depend
+     * on `come`, bits of all loads of the lane that arrives; what a load brings is there for all
+     * lanes of a warp at the same time. Then a first look at the next slot: the answer takes 40
+     * cycles. */
+    __device__ __forceinline__ void release(uint32_t come)
+    {
+        __syncwarp();
+        arrive(address_of(&s->empty[slot]) + (come & zero), lane == 0);
+        slot = slot + 1 == SLOTS ? 0 : slot + 1;
+        parity ^= slot == 0;
+        full = is_over(&s->full[slot], parity);
+    }
+
+    /* A first look at the next place for a tile's sums. */
+    __device__ __forceinline__ bool place_is_free(void) const
+    {
+        return is_over(&s->taken[tiles % PARTS], tiles / PARTS & 1 ^ 1);
+    }
+
+    /* Until that place, which was `free` or not before, is free. */
+    __device__ __forceinline__ int await_place(bool free)
+    {
+        const int part = tiles % PARTS;
+        ${stamp("watch.start();")};
+        wait_for(&s->taken[part], tiles / PARTS & 1 ^ 1, free);
+        ${stamp("watch.stop<ON_SUMS>();")};
+        return part;
+    }
+
+    /* This warp's sums are there, for the finisher. */
+    __device__ __forceinline__ void give_place(void)
+    {
+        __syncwarp();
+        arrive(address_of(&s->summed[tiles % PARTS]), lane == 0);
+        tiles++;
+    }
+};
+
+/* Which slots this block still has of a phase, counted from the first of a tile. By votes: then the
+ * compiler knows that branches on them are the whole warp's. */
+template <int P> struct Rest {
+    bool tile, more; /* is there another tile, and another behind it? */
+
+    __device__ __forceinline__ explicit Rest(int at)
+    {
+        const int stride = Shape<P>::stride();
+        tile = all_lanes(at + stride < Shape<P>::TILES);
+        more = Shape<P>::ROWS > 1 || all_lanes(at + 2 * stride < Shape<P>::TILES);
+    }
+
+    __device__ __forceinline__ bool has(int row) const
+    {
+        enum { ROWS = Shape<P>::ROWS };
+        return row < ROWS || (row < 2 * ROWS ? tile : more);
+    }
+};
+
 /* d += a . b with rows 8 to 15 of a zero: columns 2 i and 2 i + 1 of row g. */
 __device__ __forceinline__ void mma_upper(float d[2], uint32_t a0, uint32_t a2, uint32_t b0,
                                           uint32_t b1)
