@@ -6,7 +6,9 @@
 #include "codegen/step_cost.h"
 #include "ir/slots.h"
 
-enum { THREADS = 320 };
+/* Of a block: 10 warps have a role; registers go from warpgroup to warpgroup, so a step, which has
+ * few of them, has 12 warps. */
+enum { THREADS = 384, MLP_THREADS = 320 };
 
 static void set_sizes(KernelText *k, const StepPlan *s)
 {
@@ -294,7 +296,7 @@ static void put_whole(Buf *b, const Emit *e, const StepPlan *s, Str symbol, Str 
                    "    static const SinterWhole whole = {\n"
                    "        .kernel = %s, .stamped = -1, .early = 1, .block = %d, .shared = %lld,\n"
                    "    };\n",
-                   emit_kernel_id(e, symbol), THREADS, (long long)s->shared);
+                   emit_kernel_id(e, symbol), MLP_THREADS, (long long)s->shared);
         return;
     }
     const Kernel *layer = s->layer->kernels.data + (s->heads != s->qkv),
@@ -369,7 +371,8 @@ static void set_variables(StepText *t, const StepPlan *s)
     tmpl_set_bool(&k->env, "stamped", t->stamped);
     tmpl_set_string(&k->env, "step_launch",
                     str_internf(k->emit->ctx->strings,
-                                "extern \"C\" __global__ __launch_bounds__(%d, 1)", THREADS));
+                                "extern \"C\" __global__ __launch_bounds__(%d, 1)",
+                                s->mlp ? MLP_THREADS : THREADS));
     if (s->mlp) {
         emit_step_mlp_variables(k, s);
         return;

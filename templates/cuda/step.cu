@@ -227,21 +227,25 @@ void ${name}(${params})
         s->shares = plan_shares(position);
     }
     __syncthreads();
-    if (warp == 8) {
-        if (lane == 0) {
-            Producer producer = {{s, &step, evict_first()}, position};
-            producer.run();
-        }
-    } else if (warp == 9) {
-        Finisher finisher = {s, &step, lane, position, first_tag};
-        finisher.run();
-    } else {
+    if (warp < 8) {
+        take_registers();
         Consumer consumer = {{s, lane, warp, gridDim.z - 1},
                              &step,
                              {&step, first_tag},
                              position,
                              first_tag};
         consumer.run();
+    } else {
+        give_registers();
+        if (warp == 8) {
+            if (lane == 0) {
+                Producer producer = {{s, &step, evict_first()}, position};
+                producer.run();
+            }
+        } else if (warp == 9) {
+            Finisher finisher = {s, &step, lane, position, first_tag};
+            finisher.run();
+        }
     }
 }
 #endif

@@ -165,21 +165,25 @@ void ${name}(${params})
         return;
     }
     const int splits = splits_of(longest);
-    if (warp == 8) {
-        if (lane == 0) {
-            Producer producer = {{s, &step, evict_first()}};
-            producer.run();
-        }
-    } else if (warp == 9) {
-        Finisher finisher = {s, &step, {&step, first_tag}, lane, first_tag};
-        finisher.run();
-    } else {
+    if (warp < 8) {
+        take_registers();
         Consumer consumer = {{s, lane, warp, gridDim.z - 1},
                              &step,
                              {&step, first_tag},
                              splits,
                              first_tag};
         consumer.run();
+    } else {
+        give_registers();
+        if (warp == 8) {
+            if (lane == 0) {
+                Producer producer = {{s, &step, evict_first()}};
+                producer.run();
+            }
+        } else if (warp == 9) {
+            Finisher finisher = {s, &step, {&step, first_tag}, lane, first_tag};
+            finisher.run();
+        }
     }
 }
 #endif

@@ -111,6 +111,7 @@ struct Consumer : Reader {
     template <int P> __device__ __forceinline__ void phase(int layer)
     {
         typedef Shape<P> S;
+        begin_phase();
         int tile = S::first_tile(layer);
         if (!all_lanes(tile < S::TILES)) {
             return;

@@ -207,6 +207,7 @@ struct Consumer : Reader {
     template <int P> __device__ __forceinline__ void phase(int layer, uint32_t tag)
     {
         typedef Shape<P> S;
+        begin_phase();
         int tile = S::first_tile(layer);
         if (!all_lanes(tile < S::TILES)) {
             return;
@@ -221,7 +222,7 @@ struct Consumer : Reader {
             rest = Rest<P>(tile);
             const bool free = place_is_free();
             float acc[2][4] = {};
-#pragma unroll 2
+#pragma unroll(S::ROWS <= 8 ? (int)S::ROWS : 4)
             for (int row = 0; row < S::ROWS; row++) {
                 now.multiply(acc, x);
                 x.load(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);

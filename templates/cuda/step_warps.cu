@@ -1,6 +1,29 @@
 /* ---- what the warps of both steps do ----------------------------------------------------------
  */
 
+/* Registers of a thread in the warpgroups that multiply, and in the other, of the 168 each that a
+ * block of 12 warps begins with. */
+//% if batch
+enum { CONSUMER_REGISTERS = 192, OTHER_REGISTERS = 120 };
+//% else
+enum { CONSUMER_REGISTERS = 216, OTHER_REGISTERS = 72 };
+//% end
+
+/* All four warps of a warpgroup do this. */
+__device__ __forceinline__ void give_registers(void)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"((int)OTHER_REGISTERS));
+#endif
+}
+
+__device__ __forceinline__ void take_registers(void)
+{
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"((int)CONSUMER_REGISTERS));
+#endif
+}
+
 /* The 8 warps that multiply. */
 __device__ __forceinline__ void consumers_sync(void)
 {
@@ -16,6 +39,13 @@ struct Reader {
     uint32_t parity, tiles;
     bool full; /* the next slot, as it looked when the one before went back */
     ${stamp("Watch watch;")};
+
+    /* What follows is computed from here on: without this the addresses of all phases are made once,
+     * before the first, and kept in memory for want of registers. */
+    __device__ __forceinline__ void begin_phase(void)
+    {
+        asm volatile("" : "+r"(lane), "+r"(warp));
+    }
 
     /* Until the next slot is full. */
     __device__ __forceinline__ void wait_for_slot(void)
