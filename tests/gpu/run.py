@@ -110,7 +110,8 @@ def continuation(case, options):
 
 
 def beside_chain(case):
-    """The step as one kernel and as a chain of them: the order of sums differs, nothing else does."""
+    """The step as one kernel and as a chain of them. The order of sums differs, and with it what
+    rounds up where activations become bf16; each has been compared with the C target's too."""
     ids = read(case.ids, "i")
     with tempfile.TemporaryDirectory() as work:
         fed, outs = os.path.join(work, "ids"), []
@@ -121,7 +122,7 @@ def beside_chain(case):
             ask([os.path.join(case.folder, name)] + program(case)[1:] +
                 ["--tokens", fed, "--decode", "--logits", outs[-1]])
         stream, chain = (read(out, "f") for out in outs)
-    return compare(stream, chain, len(chain) // len(ids), case.tolerance / 2)
+    return compare(stream, chain, len(chain) // len(ids), case.tolerance * 0.75)
 
 
 def jobs_of_way(case, way, short):
