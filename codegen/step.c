@@ -363,7 +363,7 @@ static int64_t fixed_shared(const StepPlan *s)
 {
     const Attrs *a = &s->attention->a;
     int64_t group = a->heads / a->kv_heads;
-    int64_t partial = a->head_dim / 8 * (4 * group + 2) * 8 + 2 * 8 * 4;
+    int64_t partial = group * (a->head_dim / 2 + 2) * 8 + 2 * 8 * 4;
     int64_t d_model = step_type(s->layer, s->gate_up, MATMUL_W)->dim[1];
     int64_t behind = larger(d_model, a->heads * a->head_dim) * 2 + WARPS * partial;
     int64_t sums = 4 * WARPS * (16 + 1) * 4 + s->row_tiles * 16 * 4 + a->head_dim * 4;

@@ -149,11 +149,11 @@ struct Quarter {
 };
 
 //% end
-/* What a warp has of a head's queries: outputs in pairs, lane by lane (as mma leaves them; a place
- * of two more a row keeps banks apart), maxima and sums. */
+/* What a warp has of a head's queries: outputs in pairs (two more a row keep banks apart), maxima
+ * and sums. */
 struct Partial {
-    enum { ROW = 4 * GROUP + 2 };
-    float2 out[HEAD_DIM / 8][ROW];
+    enum { ROW = HEAD_DIM / 2 + 2 };
+    float2 out[GROUP][ROW];
     float max[8], sum[8];
 };
 

@@ -87,23 +87,23 @@ __device__ __forceinline__ void Consumer::take_queries(uint4 *q, const Share &sh
 __device__ __forceinline__ void Consumer::add_newest(Heads &a, const uint4 *q, const Share &share,
                                                      int layer, uint32_t tag)
 {
-    enum { KEYS = Heads::KEYS, OF_KEY = KEYS * 2, OF_VALUE = HEAD_DIM / 16 };
+    enum { KEYS = Heads::KEYS, OF_KEY = KEYS * 2, OF_VALUE = HEAD_DIM / 32 };
     const int i4 = lane % 4;
     uint64_t w[OF_KEY + OF_VALUE][2] = {};
     const uint64_t *copy = step->words + share.split % COPIES * QKV_WORDS;
     const uint64_t *keys = copy + AT_K + share.head * (HEAD_DIM / 2) + i4 * 4;
-    const uint64_t *values = copy + AT_V + share.head * (HEAD_DIM / 2) + i4 * 8;
+    const uint64_t *values = copy + AT_V + share.head * (HEAD_DIM / 2) + lane / 4 * 4;
     ${stamp("watch.start();")};
     await_words<OF_KEY + OF_VALUE>(
         w,
         [&](int i) {
             return i < OF_KEY ? keys + i / 2 * 16 + i % 2 * 2
-                              : values + (i - OF_KEY) / 4 * 32 + i % 4 * 2;
+                              : values + (i - OF_KEY) / 2 * 32 + i % 2 * 2;
         },
         (1u << (OF_KEY + OF_VALUE)) - 1, tag, patience, layer, FOR_Q);
     ${stamp("watch.stop<ON_X>();")};
     uint4 key[KEYS];
-    uint2 value[OF_VALUE];
+    uint32_t value[OF_VALUE * 2];
 #pragma unroll
     for (int p = 0; p < KEYS; p++) {
         key[p] = words_data(w[p * 2], w[p * 2 + 1]);
@@ -121,7 +121,8 @@ __device__ __forceinline__ void Consumer::add_newest(Heads &a, const uint4 *q, c
     //% end
 #pragma unroll
     for (int i = 0; i < OF_VALUE; i++) {
-        value[i] = data_of(w[OF_KEY + i]);
+        const uint2 pairs = data_of(w[OF_KEY + i]);
+        value[i * 2] = pairs.x, value[i * 2 + 1] = pairs.y;
     }
     a.add(q, key, value, lane);
 }
@@ -138,8 +139,7 @@ __device__ __forceinline__ void Consumer::join_warps(const Share &share, uint32_
 {
     uint64_t *part = step->words + AT_SPLITS + part_of(share, share.split);
     for (int e = warp * 32 + lane; e < Share::PAIRS; e += 256) {
-        const int h = e / (HEAD_DIM / 2), d = e % (HEAD_DIM / 2) * 2;
-        const int row = d / 64 * 8 + d % 8 + d % 16 / 8, column = h * 4 + d % 64 / 16;
+        const int h = e / (HEAD_DIM / 2), pair = e % (HEAD_DIM / 2);
         float most = -1e30f, total = 0;
         float2 out = {0, 0};
 #pragma unroll
@@ -150,7 +150,7 @@ __device__ __forceinline__ void Consumer::join_warps(const Share &share, uint32_
         for (int i = 0; i < 8; i++) {
             const Partial *p = partial_of(s, i);
             const float f = exp2f(p->max[h] - most);
-            out.x += f * p->out[row][column].x, out.y += f * p->out[row][column].y;
+            out.x += f * p->out[h][pair].x, out.y += f * p->out[h][pair].y;
             total += f * p->sum[h];
         }
         const float scale = total > 0 ? __fdividef(1, total) : 0;
@@ -210,15 +210,14 @@ __device__ __forceinline__ void Consumer::merge(const Share &share, int layer, u
 }
 
 /* The part of one kv head's attention that this block has, if any: a slot of keys and one of the
- * same positions' values at a time, 16 positions a warp in turn. Where registers have room for them
- * (HOLD) the first are there, their slots free, before q is; the newest position comes last. */
+ * same positions' values at a time, 16 positions a warp in turn. The first are in registers, their
+ * slots free, before q is there; the newest position comes last. */
 __device__ void Consumer::attend(int layer, uint32_t tag)
 {
     const Share share = share_of(&s->shares, layer, position);
-    if (share.none()) {
+    if (all_lanes(share.none())) {
         return;
     }
-    enum { HOLD = HEAD_DIM == 64 };
     Heads a;
     uint4 q[Heads::KEYS];
     a.clear();
@@ -226,43 +225,24 @@ __device__ void Consumer::attend(int layer, uint32_t tag)
     do {
         const int first = at + ((warp * 16 - (at - share.first)) & (Share::ROUND - 1));
         const int place = (first - at) * Positions::BYTES;
-        const bool old = at < share.end, mine = first < min(at + (int)Share::IN_SLOT, share.end);
+        const bool mine = all_lanes(first < min(at + (int)Share::IN_SLOT, share.end));
         Positions p;
-        if (!HOLD && at == share.first) {
-            take_queries(q, share, layer, tag);
-        }
-        if (old) {
+        if (all_lanes(at < share.end)) {
             wait_for_slot();
             release(mine ? p.load_keys(s->ring[slot] + place, lane) : 0);
-        }
-        if (HOLD && old) {
             wait_for_slot();
-            release(mine ? p.load_values(s->ring[slot] + place, 0, share.end - first, lane) : 0);
+            release(mine ? p.load_values(s->ring[slot] + place, share.end - first, lane) : 0);
         }
-        if (HOLD && at == share.first) {
+        if (at == share.first) {
             take_queries(q, share, layer, tag);
         }
         if (mine) {
             a.weigh(p, q, first, share.end, lane);
-        }
-        if (HOLD && mine) {
-            a.mix(p, 0);
-        }
-        if (!HOLD && old) {
-            uint32_t come = 0;
-            wait_for_slot();
-#pragma unroll
-            for (int h = 0; h < Positions::VALUES; h++) {
-                if (mine) {
-                    come ^= p.load_values(s->ring[slot] + place, h, share.end - first, lane);
-                    a.mix(p, h);
-                }
-            }
-            release(come);
+            a.mix(p, lane);
         }
         at += Share::IN_SLOT;
-    } while (at < share.end);
-    if (share.split == share.splits - 1 && warp == 7) {
+    } while (all_lanes(at < share.end));
+    if (all_lanes(share.split == share.splits - 1 && warp == 7)) {
         add_newest(a, q, share, layer, tag);
     }
     a.leave(partial_of(s, warp), lane);

@@ -5,7 +5,7 @@
  * 2 i + 9. */
 struct Positions {
     enum { KEYS = HEAD_DIM / 32, VALUES = HEAD_DIM / 64, BYTES = HEAD_DIM * 2 };
-    uint4 key[2][KEYS], value[4]; /* values: of 64 dims at a time */
+    uint4 key[2][KEYS], value[VALUES][4]; /* values: of 64 dims each */
 
     /* Keys of 16 positions, in a slot. Rows begin in the same bank: those of odd g are read with
      * their halves of 128 bytes in the other order. Returns bits of all that was loaded. */
@@ -42,38 +42,49 @@ struct Positions {
         return i4 < 2 ? make_uint4(a, b, c, d) : make_uint4(c, d, a, b);
     }
 
-    /* Dims h * 64 .. + 63 of the values of 16 positions; zeros where there are fewer: a slot may
-     * hold anything. */
-    __device__ __forceinline__ uint32_t load_values(const uint8_t *from, int h, int count, int lane)
+    /* Values of 16 positions; zeros where there are fewer: a slot may hold anything. */
+    __device__ __forceinline__ uint32_t load_values(const uint8_t *from, int count, int lane)
     {
         const int g = lane / 4, i4 = lane % 4;
         uint32_t come = 0;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-            const int row = j % 2 + j / 2 * 8;
-            const bool there = i4 * 2 + row < count;
-            const uint8_t *at = from + i4 * 2 * BYTES + g * 16 + row * BYTES + h * 128;
-            const uint4 v = load_turned(at, i4);
-            come ^= v.x ^ v.y ^ v.z ^ v.w;
-            value[j] = there ? v : make_uint4(0, 0, 0, 0);
+        for (int h = 0; h < VALUES; h++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const int row = j % 2 + j / 2 * 8;
+                const bool there = i4 * 2 + row < count;
+                const uint8_t *at = from + i4 * 2 * BYTES + g * 16 + row * BYTES + h * 128;
+                const uint4 v = load_turned(at, i4);
+                come ^= v.x ^ v.y ^ v.z ^ v.w;
+                value[h][j] = there ? v : make_uint4(0, 0, 0, 0);
+            }
         }
         return come;
     }
 };
 
-/* A warp's part of one kv head: its queries are the rows of a tile. */
+/* A warp's part of one kv head. Lane 4 g + i has query g's maximum and its part of its sum, and
+ * outputs of queries 2 i and 2 i + 1: dims h * 64 + g * 8 + 2 k and + 1 in out[4 h + k]. */
 struct Heads {
-    enum { KEYS = Positions::KEYS };
-    float out[HEAD_DIM / 8][2], max, sum, shrink;
+    enum { KEYS = Positions::KEYS, QUADS = HEAD_DIM / 16 };
+    float out[QUADS][4], max, sum, shrink;
     uint32_t part[2];
 
     __device__ __forceinline__ void clear(void)
     {
 #pragma unroll
-        for (int i = 0; i < HEAD_DIM / 8; i++) {
-            out[i][0] = out[i][1] = 0;
+        for (int i = 0; i < QUADS; i++) {
+            out[i][0] = out[i][1] = out[i][2] = out[i][3] = 0;
         }
         max = -1e30f, sum = 0;
+    }
+
+    /* Of queries 2 i and 2 i + 1, what lane 4 g + i has of query g. */
+    static __device__ __forceinline__ float2 of_outputs(float x, int lane)
+    {
+        const int from = lane % 4 * 8;
+        return make_float2(__shfl_sync(0xffffffffu, x, from),
+                           __shfl_sync(0xffffffffu, x, from + 4));
     }
 
     /* Scores of the positions as powers of two below a new maximum: what parts of the values are
@@ -115,22 +126,28 @@ struct Heads {
         }
     }
 
-    __device__ __forceinline__ void mix(const Positions &at, int h)
+    /* Values' dims are the rows, queries the columns. */
+    __device__ __forceinline__ void mix(const Positions &at, int lane)
     {
-        const uint4 *v = at.value;
+        const float2 less = of_outputs(shrink, lane);
 #pragma unroll
-        for (int d = 0; d < 8; d++) {
-            float *o = out[h * 8 + d];
-            o[0] *= shrink, o[1] *= shrink;
-            const uint32_t pick = d % 2 == 0 ? 0x5410 : 0x7632;
-            mma_upper(o, part[0], part[1], __byte_perm(word(v[0], d / 2), word(v[1], d / 2), pick),
-                      __byte_perm(word(v[2], d / 2), word(v[3], d / 2), pick));
+        for (int i = 0; i < QUADS; i++) {
+            const uint4 *v = at.value[i / 4];
+            const uint32_t a = word(v[0], i % 4), b = word(v[1], i % 4);
+            const uint32_t c = word(v[2], i % 4), d = word(v[3], i % 4);
+            float *o = out[i];
+            o[0] *= less.x, o[1] *= less.y, o[2] *= less.x, o[3] *= less.y;
+            mma_bf16(o,
+                     make_uint4(__byte_perm(a, b, 0x5410), __byte_perm(a, b, 0x7632),
+                                __byte_perm(c, d, 0x5410), __byte_perm(c, d, 0x7632)),
+                     part[0], part[1]);
         }
     }
 
-    /* One position: the lane has what of its key and of its values it needs, 16 dims of 64. */
+    /* One position: the lane has what of its key it needs, and dims g * 8 .. + 7 of each 64 of its
+     * values in pairs. */
     __device__ __forceinline__ void add(const uint4 q[KEYS], const uint4 key[KEYS],
-                                        const uint2 *value, int lane)
+                                        const uint32_t value[QUADS], int lane)
     {
         float s = 0;
 #pragma unroll
@@ -145,17 +162,16 @@ struct Heads {
         s += __shfl_xor_sync(0xffffffffu, s, 1);
         s += __shfl_xor_sync(0xffffffffu, s, 2);
         s *= (float)${score_scale};
-        const float most = fmaxf(max, s), less = exp2f(max - most), weight = exp2f(s - most);
+        const float most = fmaxf(max, s), shrunk = exp2f(max - most), part = exp2f(s - most);
         max = most;
-        sum = sum * less + (lane % 4 == 0 ? weight : 0);
+        sum = sum * shrunk + (lane % 4 == 0 ? part : 0);
+        const float2 less = of_outputs(shrunk, lane), weight = of_outputs(part, lane);
 #pragma unroll
-        for (int i = 0; i < HEAD_DIM / 8; i++) {
-#pragma unroll
-            for (int j = 0; j < 2; j++) {
-                const uint2 v = value[i / 8 * 4 + j * 2 + i % 8 / 4];
-                const uint32_t pair = i % 4 < 2 ? v.x : v.y;
-                out[i][j] = out[i][j] * less + weight * (i % 2 == 0 ? low_of(pair) : high_of(pair));
-            }
+        for (int i = 0; i < QUADS; i++) {
+            const float low = low_of(value[i]), high = high_of(value[i]);
+            float *o = out[i];
+            o[0] = o[0] * less.x + weight.x * low, o[1] = o[1] * less.y + weight.y * low;
+            o[2] = o[2] * less.x + weight.x * high, o[3] = o[3] * less.y + weight.y * high;
         }
     }
 
@@ -167,11 +183,15 @@ struct Heads {
         if (lane % 4 == 0) {
             to->max[lane / 4] = max, to->sum[lane / 4] = sum;
         }
-        if (lane < 4 * GROUP) {
 #pragma unroll
-            for (int i = 0; i < HEAD_DIM / 8; i += 2) {
-                to->out[i][lane] = make_float2(out[i][0], out[i + 1][0]);
-                to->out[i + 1][lane] = make_float2(out[i][1], out[i + 1][1]);
+        for (int j = 0; j < 2; j++) {
+            const int query = lane % 4 * 2 + j;
+            if (query < GROUP) {
+#pragma unroll
+                for (int i = 0; i < QUADS; i += 2) {
+                    *(float4 *)&to->out[query][i / 4 * 32 + lane / 4 * 4 + i % 4] = make_float4(
+                        out[i][j], out[i][j + 2], out[i + 1][j], out[i + 1][j + 2]);
+                }
             }
         }
     }

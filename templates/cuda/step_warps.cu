@@ -6,7 +6,11 @@
 //% if batch
 enum { CONSUMER_REGISTERS = 192, OTHER_REGISTERS = 120 };
 //% else
+//% if has_u4
 enum { CONSUMER_REGISTERS = 216, OTHER_REGISTERS = 72 };
+//% else
+enum { CONSUMER_REGISTERS = 208, OTHER_REGISTERS = 88 };
+//% end
 //% end
 
 /* All four warps of a warpgroup do this. */
