@@ -11,50 +11,52 @@
  * odd columns' are made by a mask each, no shift. */
 enum { MOST = 16256, HIGH_FIRST = 0, LOW_FIRST = 64, ODD_FIRST = 128 }; /* bytes in a block's x */
 
-/* Columns k .. k + 3 of this warp's x; `mine`: they are there. Every lane takes part. */
-template <int P>
-__device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[4], int k,
-                                             bool mine)
+/* Of a normal number, within two in the last place: no branch for others. */
+__device__ __forceinline__ float reciprocal(float x)
 {
-    typedef Stored<P> S;
-    uint32_t largest = 0, v[4];
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+/* The largest of a warp's values, four a lane, as bits: what is no number is larger than all. */
+__device__ __forceinline__ float largest_of(const float f[4])
+{
+    uint32_t largest = __float_as_uint(1e-30f);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
         largest = max(largest, __float_as_uint(f[j]) & 0x7fffffff);
     }
-    const float most = __uint_as_float(__reduce_max_sync(0xffffffffu, largest));
-    const float per_unit = most > 1e-30f ? __fdividef((float)MOST, most) : 0;
-#pragma unroll
-    for (int j = 0; j < 4; j++) { /* 1.5 * 2^23: the integer is in the low bits */
-        v[j] = __float_as_uint(fmaf(f[j], per_unit, 0x1.8p23f));
+    return __uint_as_float(__reduce_max_sync(0xffffffffu, largest));
+}
+
+/* The sum of a quarter's 32 integers, or of 128: four a lane, in the low bits of 1.5 * 2^23 + i. */
+template <bool WHOLE> __device__ __forceinline__ int sum_of(const uint32_t v[4])
+{
+    int sum = (int)(v[0] + v[1] + v[2] + v[3] - 4u * 0x4b400000u);
+    if constexpr (WHOLE) {
+        return __reduce_add_sync(0xffffffffu, sum);
+    } else {
+        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+        return sum + __shfl_xor_sync(0xffffffffu, sum, 4);
     }
-    Quarter quarter = {most * (S::BITS == 4 ? 1.0f / (16 * MOST) : 1.0f / MOST), 0};
-    if constexpr (S::BITS == 4) {
-        int sum = (int)(v[0] + v[1] + v[2] + v[3] - 4u * 0x4b400000u);
-        if constexpr (S::GROUP >= 128) {
-            sum = __reduce_add_sync(0xffffffffu, sum);
-        } else {
-            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-            sum += __shfl_xor_sync(0xffffffffu, sum, 4);
-        }
-        quarter.sum = sum * (S::ZERO < 0 ? -16 : -16 * S::ZERO);
-    }
-    if (!mine) {
-        return;
-    }
-    if (k % 32 == 0) {
-        s->quarters[warp][k / 32] = quarter;
-    }
+}
+
+/* Four columns' planes, from the k-th of this warp's x on. */
+template <int BITS>
+__device__ __forceinline__ void store_bytes(Shared *s, int warp, const uint32_t v[4], int k)
+{
     uint8_t *x = (uint8_t *)s->x[warp];
-    if constexpr (S::BITS == 4) {
+    if constexpr (BITS == 4) {
         x += k / 128 * 256 + k % 128 / 2;
-        *(uint16_t *)(x + HIGH_FIRST) = (uint16_t)__byte_perm(v[0] << 1, v[2] << 1, 0x51);
-        *(uint16_t *)(x + LOW_FIRST) = (uint16_t)(__byte_perm(v[0], v[2], 0x40) & 0x7f7f);
-        *(uint16_t *)(x + ODD_FIRST + HIGH_FIRST) =
-            (uint16_t)__byte_perm(v[1] << 1, v[3] << 1, 0x51);
-        *(uint16_t *)(x + ODD_FIRST + LOW_FIRST) =
-            (uint16_t)(__byte_perm(v[1], v[3], 0x40) & 0x7f7f);
+#pragma unroll
+        for (int odd = 0; odd < 2; odd++) {
+            const uint32_t a = v[odd], b = v[odd + 2];
+            uint8_t *to = x + odd * ODD_FIRST;
+            *(uint16_t *)(to + HIGH_FIRST) = (uint16_t)__byte_perm(a << 1, b << 1, 0x51);
+            *(uint16_t *)(to + LOW_FIRST) = (uint16_t)(__byte_perm(a, b, 0x40) & 0x7f7f);
+        }
     } else {
         x += k / 64 * 128 + k % 64;
         const uint32_t high0 = __byte_perm(v[0] << 1, v[1] << 1, 0x51);
@@ -65,19 +67,61 @@ __device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[
     }
 }
 
-//% end
-/* Columns k .. k + 3 of this warp's x, as its weights are to meet them; `mine`: they are there. */
+/* As store_x; every lane takes part. Both halves go through each step side by side: what a warp
+ * does together takes 20 to 40 cycles. */
 template <int P>
-__device__ __forceinline__ void store_x(Shared *s, int warp, const float f[4], int k, bool mine)
+__device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[2][4], int first,
+                                             uint32_t mine)
+{
+    typedef Stored<P> S;
+    const float most[2] = {largest_of(f[0]), largest_of(f[1])};
+    uint32_t v[2][4];
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        const float per_unit = (float)MOST * reciprocal(most[i]);
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            v[i][j] = __float_as_uint(fmaf(f[i][j], per_unit, 0x1.8p23f));
+        }
+    }
+    int sum[2] = {};
+    if constexpr (S::BITS == 4) {
+        sum[0] = sum_of<(S::GROUP >= 128)>(v[0]), sum[1] = sum_of<(S::GROUP >= 128)>(v[1]);
+    }
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        const int k = first + i * 128;
+        if (mine >> i & 1) {
+            if (k % 32 == 0) {
+                s->quarters[warp][k / 32] = {
+                    most[i] * (S::BITS == 4 ? 1.0f / (16 * MOST) : 1.0f / MOST),
+                    sum[i] * (S::ZERO < 0 ? -16 : -16 * S::ZERO)};
+            }
+            store_bytes<S::BITS>(s, warp, v[i], k);
+        }
+    }
+}
+
+//% end
+/* Columns first .. + 3 and first + 128 .. + 3 of this warp's x, as its weights are to meet them;
+ * bits of `mine`: they are there. */
+template <int P>
+__device__ __forceinline__ void store_x(Shared *s, int warp, const float f[2][4], int first,
+                                        uint32_t mine)
 {
     //% if has_codes
     if constexpr (Stored<P>::BITS < 16) {
-        store_planes<P>(s, warp, f, k, mine);
-        return;
-    }
+        store_planes<P>(s, warp, f, first, mine);
+    } else
     //% end
-    if (mine) {
-        *(uint2 *)(s->x[warp] + k) = make_uint2(bf16_pair(f[0], f[1]), bf16_pair(f[2], f[3]));
+    {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            if (mine >> i & 1) {
+                *(uint2 *)(s->x[warp] + first + i * 128) =
+                    make_uint2(bf16_pair(f[i][0], f[i][1]), bf16_pair(f[i][2], f[i][3]));
+            }
+        }
     }
 }
 

@@ -28,58 +28,64 @@ struct Consumer : Reader {
     }
     //% end
 
-    /* 256 values of a warp's x on their way, four and four a lane, and the norm's gains for them. */
+    /* 256 values of a warp's x on their way, four and four a lane, and the norm's gains for them. Of
+     * every 8 RUN columns RUN are the warp's. */
     struct Unit {
+        const uint64_t *words; /* of the lane's first values of the phase */
         uint64_t w[2][2];
         //% if has_gain
+        const uint16_t *gains;
         uint2 gain[2];
         //% end
     };
 
-    /* The i-th four values of the lane in the u-th unit: where they are in this warp's x. */
-    __device__ __forceinline__ int place_in_x(int u, int i) const
-    {
-        return u * 256 + lane * 4 + i * 128;
-    }
-
-    /* The same in all of x: of every 8 RUN columns RUN are this warp's. */
-    template <int P> __device__ __forceinline__ int column_of_x(int u, int i) const
+    template <int P> __device__ __forceinline__ Unit unit_of(int layer) const
     {
         enum { RUN = Shape<P>::RUN };
-        const int k = place_in_x(u, i);
-        return (k / RUN * 8 + warp) * RUN + k % RUN;
+        const int column = (lane * 4 / RUN * 8 + warp) * RUN + lane * 4 % RUN;
+        Unit unit = {input<P>() + column / 2};
+        //% if has_gain
+        if constexpr (Stored<P>::GAIN) {
+            unit.gains = gains<P>(layer) + column;
+        }
+        //% end
+        return unit;
+    }
+
+    /* Columns from the lane's first values to its i-th four in the u-th unit. */
+    template <int P> static __device__ __forceinline__ int columns_to(int u, int i)
+    {
+        static_assert(Shape<P>::RUN <= 256, "a unit is whole runs");
+        return u * 2048 + i * (Shape<P>::RUN > 128 ? 128 : 1024);
     }
 
     /* Which of the lane's fours there are. */
-    template <int P> __device__ __forceinline__ uint32_t fours_of_x(int u) const
+    template <int P> __device__ __forceinline__ uint32_t fours_of(int u) const
     {
         enum { MINE = Shape<P>::K / 8 };
-        if (MINE % 256 == 0) {
-            return 3;
-        }
-        return (uint32_t)(place_in_x(u, 0) < MINE) | (uint32_t)(place_in_x(u, 1) < MINE) << 1;
+        const int first = u * 256 + lane * 4;
+        return (uint32_t)(first < MINE) | (uint32_t)(first + 128 < MINE) << 1;
     }
 
     template <int P>
     __device__ __forceinline__ void ask_words(Unit &unit, int u, uint32_t pending) const
     {
-        const uint64_t *words = input<P>();
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            load_words(unit.w[i], words + column_of_x<P>(u, i) / 2, pending >> i & 1);
+            load_words(unit.w[i], unit.words + columns_to<P>(u, i) / 2, pending >> i & 1);
         }
     }
 
     /* Asks for the u-th unit. */
-    template <int P> __device__ __forceinline__ void ask_x(Unit &unit, int u, int layer) const
+    template <int P> __device__ __forceinline__ void ask_x(Unit &unit, int u) const
     {
-        const uint32_t wanted = fours_of_x<P>(u);
+        const uint32_t wanted = fours_of<P>(u);
         //% if has_gain
         if constexpr (Stored<P>::GAIN) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 if (wanted >> i & 1) {
-                    unit.gain[i] = *(const uint2 *)(gains<P>(layer) + column_of_x<P>(u, i));
+                    unit.gain[i] = *(const uint2 *)(unit.gains + columns_to<P>(u, i));
                 }
             }
         }
@@ -91,7 +97,7 @@ struct Consumer : Reader {
     template <int P>
     __device__ __forceinline__ void await_x(Unit &unit, int u, int layer, uint32_t tag)
     {
-        uint32_t pending = fours_of_x<P>(u);
+        uint32_t pending = fours_of<P>(u);
         ${stamp("watch.start();")};
         for (uint32_t round = 0;; round++) {
 #pragma unroll
@@ -118,25 +124,27 @@ struct Consumer : Reader {
         //% if has_gain
         const uint2 gain[2] = {unit.gain[0], unit.gain[1]};
         //% end
-        if (u + 1 < S::UNITS) {
-            ask_x<P>(unit, u + 1, layer);
+        if (all_lanes(u + 1 < S::UNITS)) {
+            ask_x<P>(unit, u + 1);
         }
-        float squares = 0;
+        float f[2][4], squares = 0;
 #pragma unroll
         for (int i = 0; i < 2; i++) {
             const uint2 x = words[i];
-            float f[4] = {low_of(x.x), high_of(x.x), low_of(x.y), high_of(x.y)};
+            f[i][0] = low_of(x.x), f[i][1] = high_of(x.x);
+            f[i][2] = low_of(x.y), f[i][3] = high_of(x.y);
             if constexpr (S::NORM) {
-                squares += f[0] * f[0] + f[1] * f[1] + f[2] * f[2] + f[3] * f[3];
+                squares += f[i][0] * f[i][0] + f[i][1] * f[i][1];
+                squares += f[i][2] * f[i][2] + f[i][3] * f[i][3];
             }
             //% if has_gain
             if constexpr (Stored<P>::GAIN) {
-                f[0] *= low_of(gain[i].x), f[1] *= high_of(gain[i].x);
-                f[2] *= low_of(gain[i].y), f[3] *= high_of(gain[i].y);
+                f[i][0] *= low_of(gain[i].x), f[i][1] *= high_of(gain[i].x);
+                f[i][2] *= low_of(gain[i].y), f[i][3] *= high_of(gain[i].y);
             }
             //% end
-            store_x<P>(s, warp, f, place_in_x(u, i), fours_of_x<P>(u) >> i & 1);
         }
+        store_x<P>(s, warp, f, u * 256 + lane * 4, fours_of<P>(u));
         __syncwarp();
         return squares;
     }
@@ -168,8 +176,8 @@ struct Consumer : Reader {
                                                 const Rest<P> &rest, int layer, uint32_t tag)
     {
         typedef Shape<P> S;
-        Unit unit = {};
-        ask_x<P>(unit, 0, layer);
+        Unit unit = unit_of<P>(layer);
+        ask_x<P>(unit, 0);
         take_slot(now);
         release(now.come());
         if (rest.has(1)) {
@@ -184,12 +192,12 @@ struct Consumer : Reader {
                 squares += take_x<P>(unit, row / S::UNIT_ROWS, layer, tag);
                 x.load(s, warp, lane, row);
             }
+            if (row > 0 && rest.has(row + 1)) {
+                release(next.come());
+            }
             now.multiply(acc, x);
             if ((row + 1) % S::UNIT_ROWS > 0) {
                 x.load(s, warp, lane, row + 1);
-            }
-            if (row > 0 && rest.has(row + 1)) {
-                release(next.come());
             }
             if (rest.has(row + 2)) {
                 take_slot(now);
@@ -224,11 +232,11 @@ struct Consumer : Reader {
             float acc[2][4] = {};
 #pragma unroll(S::ROWS <= 8 ? (int)S::ROWS : 4)
             for (int row = 0; row < S::ROWS; row++) {
-                now.multiply(acc, x);
-                x.load(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);
                 if (rest.has(row + 1)) {
                     release(next.come());
                 }
+                now.multiply(acc, x);
+                x.load(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);
                 if (rest.has(row + 2)) {
                     take_slot(now);
                 }
