@@ -229,11 +229,8 @@ void ${name}(${params})
     __syncthreads();
     if (warp < 8) {
         take_registers();
-        Consumer consumer = {{s, lane, warp, gridDim.z - 1},
-                             &step,
-                             {&step, first_tag},
-                             position,
-                             first_tag};
+        Consumer consumer = {
+            {s, lane, warp, gridDim.z - 1}, &step, {&step, first_tag}, position, first_tag};
         consumer.run();
     } else {
         give_registers();

@@ -167,11 +167,8 @@ void ${name}(${params})
     const int splits = splits_of(longest);
     if (warp < 8) {
         take_registers();
-        Consumer consumer = {{s, lane, warp, gridDim.z - 1},
-                             &step,
-                             {&step, first_tag},
-                             splits,
-                             first_tag};
+        Consumer consumer = {
+            {s, lane, warp, gridDim.z - 1}, &step, {&step, first_tag}, splits, first_tag};
         consumer.run();
     } else {
         give_registers();

@@ -88,14 +88,14 @@ __device__ __forceinline__ void store_planes(Shared *s, int warp, const float f[
     if constexpr (S::BITS == 4) {
         sum[0] = sum_of<(S::GROUP >= 128)>(v[0]), sum[1] = sum_of<(S::GROUP >= 128)>(v[1]);
     }
+    constexpr float SHARE = S::BITS == 4 ? 1.0f / (16 * MOST) : 1.0f / MOST;
+    constexpr int OFFSET = S::ZERO < 0 ? -16 : -16 * S::ZERO;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         const int k = first + i * 128;
         if (mine >> i & 1) {
             if (k % 32 == 0) {
-                s->quarters[warp][k / 32] = {
-                    most[i] * (S::BITS == 4 ? 1.0f / (16 * MOST) : 1.0f / MOST),
-                    sum[i] * (S::ZERO < 0 ? -16 : -16 * S::ZERO)};
+                s->quarters[warp][k / 32] = {most[i] * SHARE, sum[i] * OFFSET};
             }
             store_bytes<S::BITS>(s, warp, v[i], k);
         }

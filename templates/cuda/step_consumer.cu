@@ -28,8 +28,8 @@ struct Consumer : Reader {
     }
     //% end
 
-    /* 256 values of a warp's x on their way, four and four a lane, and the norm's gains for them. Of
-     * every 8 RUN columns RUN are the warp's. */
+    /* 256 values of a warp's x on their way, four and four a lane, and the norm's gains for them.
+     * Of every 8 RUN columns RUN are the warp's. */
     struct Unit {
         const uint64_t *words; /* of the lane's first values of the phase */
         uint64_t w[2][2];
@@ -102,7 +102,8 @@ struct Consumer : Reader {
         for (uint32_t round = 0;; round++) {
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                pending &= ~((uint32_t)(tagged(unit.w[i][0], tag) && tagged(unit.w[i][1], tag)) << i);
+                pending &=
+                    ~((uint32_t)(tagged(unit.w[i][0], tag) && tagged(unit.w[i][1], tag)) << i);
             }
             if (all_lanes(pending == 0) ||
                 patience.over(round, layer, P == QKV ? FOR_QKV_X : FOR_O_X + P - O)) {

@@ -189,8 +189,8 @@ struct Heads {
             if (query < GROUP) {
 #pragma unroll
                 for (int i = 0; i < QUADS; i += 2) {
-                    *(float4 *)&to->out[query][i / 4 * 32 + lane / 4 * 4 + i % 4] = make_float4(
-                        out[i][j], out[i][j + 2], out[i + 1][j], out[i + 1][j + 2]);
+                    *(float4 *)&to->out[query][i / 4 * 32 + lane / 4 * 4 + i % 4] =
+                        make_float4(out[i][j], out[i][j + 2], out[i + 1][j], out[i + 1][j + 2]);
                 }
             }
         }

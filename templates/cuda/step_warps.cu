@@ -44,8 +44,8 @@ struct Reader {
     bool full; /* the next slot, as it looked when the one before went back */
     ${stamp("Watch watch;")};
 
-    /* What follows is computed from here on: without this the addresses of all phases are made once,
-     * before the first, and kept in memory for want of registers. */
+    /* What follows is computed from here on: without this the addresses of all phases are made
+     * once, before the first, and kept in memory for want of registers. */
     __device__ __forceinline__ void begin_phase(void)
     {
         asm volatile("" : "+r"(lane), "+r"(warp));
