@@ -39,6 +39,8 @@ struct Step {
     ${fields};
 };
 
+template <int P> struct Shape; /* of a decoder's phases, which are not here */
+
 /* Places in the exchange, in words; word 0: blocks that have ended; word 1: what was waited for in
  * vain. */
 enum Exchange {
@@ -74,7 +76,7 @@ void ${name}(${params})
 {
     ${use_parts};
     extern __shared__ __align__(16) uint8_t shared[];
-    Shared *s = (Shared *)shared;
+    Shared *s = shared_of(shared);
     const Step step = {${values}};
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     Producer producer = {{s, &step, evict_first()}, {&step, (int)blockIdx.x}};
@@ -92,7 +94,7 @@ void ${name}(${params})
         Finisher finisher = {s, &step, range_of(blockIdx.x), lane};
         finisher.run();
     } else {
-        Consumer consumer = {s, &step, range_of(blockIdx.x), lane, warp, gridDim.z - 1};
+        Consumer consumer = {{s, lane, warp, gridDim.z - 1}, &step, range_of(blockIdx.x)};
         consumer.run();
     }
 }

@@ -19,17 +19,13 @@ struct Chunk : Weights {
     }
 };
 
-struct Consumer {
-    Shared *s;
+struct Consumer : Reader {
     const Step *step;
     Range range;
-    int lane, warp;
-    uint32_t zero; /* 0, but the compiler does not know */
     Patience patience;
     uint32_t tag;
-    int slot, left, taken; /* left: slots to be fetched; taken: those that h is there for */
-    uint32_t parity, tiles;
-    bool ahead; /* the slot behind the current one has been fetched */
+    int left, taken; /* slots to be fetched; those that h is there for */
+    bool ahead;      /* the slot behind the current one has been fetched */
 
     /* The column that number k of this warp's x or h is. */
     __device__ __forceinline__ int column(int k) const
@@ -72,42 +68,20 @@ struct Consumer {
 
     __device__ __forceinline__ void fetch(Chunk &chunk)
     {
-        wait_for(&s->full[slot], parity);
+        wait_for_slot();
         chunk.load(s, slot, warp, lane);
         left--;
-    }
-
-    /* The slot that was fetched last goes back to the producer; see step_consumer.cu for why the
-     * barrier's address depends on the chunk. */
-    __device__ __forceinline__ void release(const Chunk &chunk)
-    {
-        uint32_t come = chunk.come();
-        __syncwarp();
-        come = __shfl_xor_sync(0xffffffffu, come, 1);
-        if (lane == 0) {
-            arrive(address_of(&s->empty[slot]) + (come & zero));
-        }
-        slot = slot + 1 == SLOTS ? 0 : slot + 1;
-        parity ^= slot == 0;
     }
 
     /* This warp's part of a tile's sums, into the next place for the finisher. */
     __device__ __forceinline__ void hand_over(const float acc[2][4])
     {
-        const int part = tiles % PARTS;
-        const uint32_t use = tiles / PARTS;
-        if (use > 0) {
-            wait_for(&s->taken[part], (use - 1) & 1);
-        }
+        const int part = await_place(place_is_free());
         if (lane % 4 == 0) {
             s->sums[part][warp][lane / 4] = acc[0][0] + acc[1][0];
             s->sums[part][warp][lane / 4 + 8] = acc[0][2] + acc[1][2];
         }
-        __syncwarp();
-        if (lane == 0) {
-            arrive(address_of(&s->summed[part]));
-        }
-        tiles++;
+        give_place();
     }
 
     /* Slots first .. end - 1 of a tile; `now` has the first one's weights, and leaves with those of
@@ -129,7 +103,7 @@ struct Consumer {
             }
             now.multiply(acc);
             if (more) {
-                release(next);
+                release(next.come());
             }
             now = next;
         }
@@ -144,11 +118,11 @@ struct Consumer {
         ahead = left > 1; /* two slots leave the ring before x is there */
         if (left > 0) {
             fetch(now);
-            release(now);
+            release(now.come());
         }
         if (ahead) {
             fetch(next);
-            release(next);
+            release(next.come());
         }
         dependency_wait();
         take_x();
