@@ -24,12 +24,21 @@ def prefill(tokens):
     return ("prefill of %d" % tokens, ["-p", str(tokens), "-n", "0"])
 
 
-BATCH = ("8 sequences, context 128", ["-p", "0", "--batch", "8"] + DECODE[128])
+def batch(sequences):
+    return ("%d sequences, context 128" % sequences,
+            ["-p", "0", "--batch", str(sequences)] + DECODE[128])
+
+
+CONTEXTS = [decode(128), decode(1024), decode(4096)]
 MODELS = {
-    "1b": [decode(c) for c in DECODE] + [prefill(512), prefill(2048)],
-    "8b": [decode(128), decode(1024), BATCH, prefill(512), prefill(2048)],
-    "8b-int8": [decode(128), BATCH, prefill(2048)],
-    "8b-int4": [decode(128), BATCH, prefill(2048)],
+    "1b": [decode(16)] + CONTEXTS + [batch(2), batch(4), batch(8), prefill(512), prefill(2048)],
+    "1b-chain": CONTEXTS + [batch(2), batch(4), batch(8)],
+    "8b": CONTEXTS + [batch(2), batch(4), batch(8), prefill(512), prefill(2048)],
+    "8b-chain": CONTEXTS + [batch(2), batch(4), batch(8)],
+    "8b-int8": CONTEXTS + [batch(8), prefill(2048)],
+    "8b-int8-chain": CONTEXTS,
+    "8b-int4": CONTEXTS + [batch(8), prefill(2048)],
+    "8b-int4-chain": CONTEXTS,
 }
 MLPS = ["ffn-epilogue", "ffn-elementwise"]
 ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048, 8192]

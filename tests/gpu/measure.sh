@@ -1,7 +1,8 @@
 #!/bin/sh
-# The figures of the CUDA target that docs/performance.md keeps: decode at several contexts, prefill,
-# a batch of 8, and the MLP alone by both strategies; medians with their spread, and the bandwidth
-# that the GPU's own copies reach, probed in the same run.
+# The figures of the CUDA target that docs/performance.md keeps: decode at several contexts and of 2,
+# 4 and 8 sequences, as one kernel and as a chain, prefill, and the MLP alone by both strategies;
+# medians with their spread, and the bandwidth that the GPU's own copies reach, probed in the same
+# run.
 #
 #   sh tests/gpu/measure.sh prepare DIR [CASE...]
 #   sh tests/gpu/measure.sh run DIR [CASE...]
@@ -19,9 +20,13 @@ SINTER=${SINTER:-build/ci/bin/sinter}
 # name, spec, options of compile; what is measured of each is in measure.py
 cases='
 1b llama-3.2-1b --context 8192
-8b llama-3-8b --context 4096
-8b-int8 llama-3-8b --context 4096 --quant int8+head
-8b-int4 llama-3-8b --context 4096 --quant int4/128+head
+1b-chain llama-3.2-1b --context 8192 --decode chain
+8b llama-3-8b --context 4352
+8b-chain llama-3-8b --context 4352 --decode chain
+8b-int8 llama-3-8b --context 4352 --quant int8+head
+8b-int8-chain llama-3-8b --context 4352 --quant int8+head --decode chain
+8b-int4 llama-3-8b --context 4352 --quant int4/128+head
+8b-int4-chain llama-3-8b --context 4352 --quant int4/128+head --decode chain
 ffn-epilogue ffn-only --chunk 8192 --fusion mlp=epilogue
 ffn-elementwise ffn-only --chunk 8192 --fusion mlp=elementwise
 '
