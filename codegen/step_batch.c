@@ -54,7 +54,8 @@ static int64_t fixed_shared(const StepPlan *s)
     enum { PARTS = 2, SUM_STRIDE = 20, ALIGN = 1024 };
     const Attrs *a = &s->attention->a;
     int64_t group = a->heads / a->kv_heads;
-    int64_t attention = WARPS * group * a->head_dim * 4 + 2 * WARPS * 8 * 4 + 2 * a->head_dim * 2;
+    int64_t partial = group * (a->head_dim / 2 + 2) * 8 + 2 * 8 * 4;
+    int64_t attention = WARPS * partial + 2 * a->head_dim * 2;
     int64_t sums = PARTS * WARPS * TOKENS * SUM_STRIDE * 4;
     int64_t residual = s->row_tiles * ROWS * TOKENS * 4, angles = TOKENS * a->head_dim * 4;
     int64_t barriers = 2 * PARTS * 8;

@@ -1,7 +1,7 @@
 //# step_batch.cu - a decode step of up to 8 tokens, one each of as many sequences, as one persistent
 //# kernel: step.cu with the columns of mma for the tokens. Ring and producer are step.cu's; what
 //# differs is how activations get from block to block. Parts: step_exchange, step_batch_exchange,
-//# step_ring, step_producer, step_warps, step_batch_consumer, step_batch_heads,
+//# step_ring, step_producer, step_warps, step_batch_consumer, step_heads,
 //# step_batch_attention, step_ends, step_batch_finisher.
 #if __CUDA_ARCH__ >= 900
 /* Roles of a block's warps:
@@ -94,6 +94,8 @@ template <int P> struct Shape {
     }
 };
 
+${part("step_partial", "")};
+
 /* Lane 4 t + i of a finisher has rows 4 i .. 4 i + 3 of token t. A token's 16 sums are SUM_STRIDE
  * floats apart, so that 32 lanes store their four to different banks. */
 enum { SUM_STRIDE = 20 };
@@ -102,7 +104,7 @@ struct Shared {
     union {
         uint8_t x[X_ROWS][ROW_BYTES];
         struct {
-            float out[8][GROUP][HEAD_DIM], max[8][8], sum[8][8];
+            Partial partial[8];
             uint16_t k[HEAD_DIM], v[HEAD_DIM];
         } attention;
     };
@@ -131,7 +133,7 @@ ${part("step_warps", "")};
 
 ${part("step_batch_consumer", "")};
 
-${part("step_batch_heads", "")};
+${part("step_heads", "")};
 
 ${part("step_batch_attention", "")};
 

@@ -29,9 +29,10 @@ __device__ __forceinline__ void Consumer::attend_unit(int unit, int split, int l
     const uint16_t *v = (const uint16_t *)(cache + AT_VALUES) + plane;
     const uint64_t *words = step->words + AT_Q + token * QKV_WORDS;
     Heads a;
+    Positions p;
     int first = (split + warp * splits) * 16;
     if (first < position) {
-        a.load(k, v, first, position, lane);
+        p.load(k, v, first, position, lane);
     }
     const bool has_newest = split == splits - 1 && warp == 7;
     uint4 q[Heads::KEYS];
@@ -62,10 +63,11 @@ __device__ __forceinline__ void Consumer::attend_unit(int unit, int split, int l
     ${stamp("watch.start();")};
     a.clear();
     while (first < position) {
-        a.add(q, first, position, lane);
+        a.weigh(p, q, first, position, lane);
+        a.mix(p, lane);
         first += splits * 8 * 16;
         if (first < position) {
-            a.load(k, v, first, position, lane);
+            p.load(k, v, first, position, lane);
         }
     }
     ${stamp("watch.stop<ON_WEIGHTS>();")};
@@ -76,10 +78,11 @@ __device__ __forceinline__ void Consumer::attend_unit(int unit, int split, int l
             *(uint2 *)(s->attention.v + lane * 4) = newest[1];
         }
         __syncwarp();
-        a.load(s->attention.k, s->attention.v, 0, 1, lane);
-        a.add(q, 0, 1, lane);
+        p.load(s->attention.k, s->attention.v, 0, 1, lane);
+        a.weigh(p, q, 0, 1, lane);
+        a.mix(p, lane);
     }
-    a.leave(s, warp, lane);
+    a.leave(&s->attention.partial[warp], lane);
     consumers_sync();
     ${stamp("watch.start();")};
     put_split(unit, split, tag);
@@ -100,17 +103,19 @@ __device__ __forceinline__ void Consumer::put_split(int unit, int split, uint32_
         float most = -1e30f, out = 0, total = 0;
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-            most = fmaxf(most, s->attention.max[i][h]);
+            most = fmaxf(most, s->attention.partial[i].max[h]);
         }
 #pragma unroll
         for (int i = 0; i < 8; i++) {
-            const float f = exp2f(s->attention.max[i][h] - most);
-            out += f * s->attention.out[i][h][d];
-            total += f * s->attention.sum[i][h];
+            const Partial *p = &s->attention.partial[i];
+            const float f = exp2f(p->max[h] - most);
+            out += f * ((const float *)p->out[h])[d];
+            total += f * p->sum[h];
         }
         uint64_t *row = partial + h * (HEAD_DIM + 2);
         if (splits == 1) {
-            const float mine = out / total, next = __shfl_down_sync(0xffffffffu, mine, 1);
+            const float mine = __fdividef(out, total),
+                        next = __shfl_down_sync(0xffffffffu, mine, 1);
             if (e % 2 == 0) {
                 store_pair(column_of(step, tag, A_FIRST, token, head * GROUP * HEAD_DIM + e),
                            bf16_pair(mine, next));
@@ -157,7 +162,8 @@ __device__ __forceinline__ void Consumer::merge(int unit, int split, int layer, 
             out += __shfl_xor_sync(0xffffffffu, out, far);
             total += __shfl_xor_sync(0xffffffffu, total, far);
         }
-        const float mine = out / total, next = __shfl_down_sync(0xffffffffu, mine, splits);
+        const float mine = __fdividef(out, total),
+                    next = __shfl_down_sync(0xffffffffu, mine, splits);
         if (value % 2 == 0 && from == 0) {
             store_pair(column_of(step, tag, A_FIRST, token, head * ALL + value),
                        bf16_pair(mine, next));

@@ -1,25 +1,24 @@
 /* ---- consumers --------------------------------------------------------------------------------
  */
 
-/* What a warp needs of a slot and of a row of x, in registers: loaded while the one before is
- * multiplied. Lane 4 g + i has x of token g. */
-struct Chunk : Weights {
+/* What a slot's weights meet: lane 4 g + i has x of token g. */
+struct Columns {
     uint4 x[CHUNK];
 
-    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane, int row)
+    __device__ __forceinline__ void load(const Shared *s, int warp, int lane, int row)
     {
-        const uint8_t *from = place(s, slot, warp, lane);
         const uint8_t *xs = s->x[row] + warp * CHUNK * 512 + lane * 16;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
-            load_block(from, b);
             x[b] = *(const uint4 *)(xs + b * 512);
         }
     }
+};
 
-    __device__ __forceinline__ void multiply(float acc[2][4]) const
+struct Chunk : Weights {
+    __device__ __forceinline__ void multiply(float acc[2][4], const Columns &columns) const
     {
-        Weights::multiply(acc, x);
+        Weights::multiply(acc, columns.x);
     }
 };
 
@@ -89,12 +88,6 @@ struct Consumer : Reader {
         }
     }
 
-    __device__ __forceinline__ void take_slot(Chunk &chunk, int row)
-    {
-        wait_for_slot();
-        chunk.load(s, slot, warp, lane, row);
-    }
-
     /* This warp's part of a tile's sums, into the next place for the finisher. */
     __device__ __forceinline__ void hand_over(const float acc[2][4], bool free)
     {
@@ -107,7 +100,41 @@ struct Consumer : Reader {
         give_place();
     }
 
-    /* x is taken some rows at a time, just before the first tile's weights meet it. */
+    /* The first tile: x is taken some rows at a time, just before their weights meet it. */
+    template <int P>
+    __device__ __forceinline__ void first_tile(Chunk &now, Chunk &next, Columns &x,
+                                               const Rest<P> &rest, int layer)
+    {
+        typedef Shape<P> S;
+        uint4 v[AT_ONCE * CHUNK] = {};
+        take_first(now, next, rest);
+        const bool free = place_is_free();
+        float acc[2][4] = {};
+#pragma unroll(AT_ONCE)
+        for (int row = 0; row < S::ROWS; row++) {
+            if (row % AT_ONCE == 0) {
+                take_x<P>(v, row, layer, first_tag + layer);
+                x.load(s, warp, lane, row);
+            }
+            if (row > 0 && rest.has(row + 1)) {
+                release(next.come());
+            }
+            now.multiply(acc, x);
+            if ((row + 1) % AT_ONCE > 0 && row + 1 < S::ROWS) {
+                x.load(s, warp, lane, row + 1);
+            }
+            if (rest.has(row + 2)) {
+                take_slot(now);
+            }
+            const Chunk other = now;
+            now = next, next = other;
+        }
+        hand_over(acc, free);
+        if (P == GATE_UP) { /* see vectors_of; weights are waited for here anyway */
+            asm volatile("fence.acq_rel.gpu;" ::: "memory");
+        }
+    }
+
     template <int P> __device__ __forceinline__ void phase(int layer)
     {
         typedef Shape<P> S;
@@ -117,33 +144,17 @@ struct Consumer : Reader {
             return;
         }
         Chunk now, next;
-        uint4 v[AT_ONCE * CHUNK] = {};
-        take_x<P>(v, 0, layer, first_tag + layer);
-        take_slot(now, 0);
-        release(now.come());
-        for (bool first = true, last = false; !last; tile += S::stride(), first = false) {
-            const Rest<P> rest(tile);
+        Columns x;
+        Rest<P> rest(tile);
+        first_tile<P>(now, next, x, rest, layer);
+        x.load(s, warp, lane, 0);
+        while (rest.tile) {
+            tile += S::stride();
+            rest = Rest<P>(tile);
             const bool free = place_is_free();
             float acc[2][4] = {};
-#pragma unroll 2
-            for (int row = 0; row < S::ROWS; row++) {
-                if (first && row + 1 < S::ROWS && (row + 1) % AT_ONCE == 0) {
-                    take_x<P>(v, row + 1, layer, first_tag + layer);
-                }
-                if (rest.has(row + 1)) {
-                    take_slot(next, row + 1 < S::ROWS ? row + 1 : 0);
-                }
-                now.multiply(acc);
-                if (rest.has(row + 1)) {
-                    release(next.come());
-                }
-                now = next;
-            }
+            multiply_tile(acc, now, next, x, rest);
             hand_over(acc, free);
-            if (P == GATE_UP && first) { /* see vectors_of; weights are waited for here anyway */
-                asm volatile("fence.acq_rel.gpu;" ::: "memory");
-            }
-            last = !rest.tile;
         }
         __syncwarp();
     }

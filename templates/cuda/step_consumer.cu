@@ -164,12 +164,6 @@ struct Consumer : Reader {
         give_place();
     }
 
-    template <int P> __device__ __forceinline__ void take_slot(Chunk<P> &chunk)
-    {
-        wait_for_slot();
-        chunk.load(s, slot, warp, lane);
-    }
-
     /* The first tile: x is taken unit by unit, just before its weights meet it; two slots' weights
      * are in registers before that. Returns the squares of x. */
     template <int P>
@@ -179,12 +173,7 @@ struct Consumer : Reader {
         typedef Shape<P> S;
         Unit unit = unit_of<P>(layer);
         ask_x<P>(unit, 0);
-        take_slot(now);
-        release(now.come());
-        if (rest.has(1)) {
-            take_slot(next);
-            release(next.come());
-        }
+        take_first(now, next, rest);
         const bool free = place_is_free();
         float acc[2][4] = {}, squares = 0;
 #pragma unroll(S::UNIT_ROWS)
@@ -231,19 +220,7 @@ struct Consumer : Reader {
             rest = Rest<P>(tile);
             const bool free = place_is_free();
             float acc[2][4] = {};
-#pragma unroll(S::ROWS <= 8 ? (int)S::ROWS : 4)
-            for (int row = 0; row < S::ROWS; row++) {
-                if (rest.has(row + 1)) {
-                    release(next.come());
-                }
-                now.multiply(acc, x);
-                x.load(s, warp, lane, row + 1 < S::ROWS ? row + 1 : 0);
-                if (rest.has(row + 2)) {
-                    take_slot(now);
-                }
-                const Chunk<P> other = now;
-                now = next, next = other;
-            }
+            multiply_tile(acc, now, next, x, rest);
             hand_over(Chunk<P>::join(acc), squares, free);
         }
         __syncwarp();

@@ -7,6 +7,30 @@ struct Positions {
     enum { KEYS = HEAD_DIM / 32, VALUES = HEAD_DIM / 64, BYTES = HEAD_DIM * 2 };
     uint4 key[2][KEYS], value[VALUES][4]; /* values: of 64 dims each */
 
+    //% if batch
+    /* 16 positions from `first` on, those from `end` on replaced by the last one before it. */
+    __device__ __forceinline__ void load(const uint16_t *k, const uint16_t *v, int first, int end,
+                                         int lane)
+    {
+        const int g = lane / 4, i4 = lane % 4;
+#pragma unroll
+        for (int n = 0; n < 2; n++) {
+            const int at = min(first + n * 8 + g, end - 1);
+#pragma unroll
+            for (int p = 0; p < KEYS; p++) {
+                key[n][p] = *(const uint4 *)(k + (size_t)at * HEAD_DIM + p * 32 + i4 * 8);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const int at = min(first + i4 * 2 + j % 2 + j / 2 * 8, end - 1);
+#pragma unroll
+            for (int h = 0; h < VALUES; h++) {
+                value[h][j] = *(const uint4 *)(v + (size_t)at * HEAD_DIM + h * 64 + g * 8);
+            }
+        }
+    }
+    //% else
     /* Keys of 16 positions, in a slot. Rows begin in the same bank: those of odd g are read with
      * their halves of 128 bytes in the other order. Returns bits of all that was loaded. */
     __device__ __forceinline__ uint32_t load_keys(const uint8_t *from, int lane)
@@ -61,6 +85,7 @@ struct Positions {
         }
         return come;
     }
+    //% end
 };
 
 /* A warp's part of one kv head. Lane 4 g + i has query g's maximum and its part of its sum, and
@@ -144,6 +169,7 @@ struct Heads {
         }
     }
 
+    //% if batch == false
     /* One position: the lane has what of its key it needs, and dims g * 8 .. + 7 of each 64 of its
      * values in pairs. */
     __device__ __forceinline__ void add(const uint4 q[KEYS], const uint4 key[KEYS],
@@ -175,6 +201,7 @@ struct Heads {
         }
     }
 
+    //% end
     /* This warp's maximum, sum and outputs for the others. */
     __device__ __forceinline__ void leave(Partial *to, int lane)
     {

@@ -34,6 +34,25 @@ __device__ __forceinline__ void consumers_sync(void)
     asm volatile("bar.sync 1, 256;" ::: "memory");
 }
 
+/* Which slots this block still has of a phase, counted from the first of a tile. By votes: then the
+ * compiler knows that branches on them are the whole warp's. */
+template <int P> struct Rest {
+    bool tile, more; /* is there another tile, and another behind it? */
+
+    __device__ __forceinline__ explicit Rest(int at)
+    {
+        const int stride = Shape<P>::stride();
+        tile = all_lanes(at + stride < Shape<P>::TILES);
+        more = Shape<P>::ROWS > 1 || all_lanes(at + 2 * stride < Shape<P>::TILES);
+    }
+
+    __device__ __forceinline__ bool has(int row) const
+    {
+        enum { ROWS = Shape<P>::ROWS };
+        return row < ROWS || (row < 2 * ROWS ? tile : more);
+    }
+};
+
 /* Where a warp that multiplies is in the stream of weights and in the places for sums. */
 struct Reader {
     Shared *s;
@@ -74,6 +93,47 @@ struct Reader {
         full = is_over(&s->full[slot], parity);
     }
 
+    template <class Chunk> __device__ __forceinline__ void take_slot(Chunk &chunk)
+    {
+        wait_for_slot();
+        chunk.load(s, slot, warp, lane);
+    }
+
+    /* The first two slots of a phase go back before x is there: as if the ring had two more. */
+    template <int P, class Chunk>
+    __device__ __forceinline__ void take_first(Chunk &now, Chunk &next, const Rest<P> &rest)
+    {
+        take_slot(now);
+        release(now.come());
+        if (rest.has(1)) {
+            take_slot(next);
+            release(next.come());
+        }
+    }
+
+    /* A tile whose x is there. `now` has its first slot's weights and x their columns, `next` those
+     * of the slot behind, which goes back now that they have come; they leave with the next tile's.
+     */
+    template <int P, class Chunk, class Columns>
+    __device__ __forceinline__ void multiply_tile(float acc[2][4], Chunk &now, Chunk &next,
+                                                  Columns &x, const Rest<P> &rest)
+    {
+        enum { ROWS = Shape<P>::ROWS };
+#pragma unroll(ROWS <= 8 ? (int)ROWS : 4)
+        for (int row = 0; row < ROWS; row++) {
+            if (rest.has(row + 1)) {
+                release(next.come());
+            }
+            now.multiply(acc, x);
+            x.load(s, warp, lane, row + 1 < ROWS ? row + 1 : 0);
+            if (rest.has(row + 2)) {
+                take_slot(now);
+            }
+            const Chunk other = now;
+            now = next, next = other;
+        }
+    }
+
     /* A first look at the next place for a tile's sums. */
     __device__ __forceinline__ bool place_is_free(void) const
     {
@@ -96,25 +156,6 @@ struct Reader {
         __syncwarp();
         arrive(address_of(&s->summed[tiles % PARTS]), lane == 0);
         tiles++;
-    }
-};
-
-/* Which slots this block still has of a phase, counted from the first of a tile. By votes: then the
- * compiler knows that branches on them are the whole warp's. */
-template <int P> struct Rest {
-    bool tile, more; /* is there another tile, and another behind it? */
-
-    __device__ __forceinline__ explicit Rest(int at)
-    {
-        const int stride = Shape<P>::stride();
-        tile = all_lanes(at + stride < Shape<P>::TILES);
-        more = Shape<P>::ROWS > 1 || all_lanes(at + 2 * stride < Shape<P>::TILES);
-    }
-
-    __device__ __forceinline__ bool has(int row) const
-    {
-        enum { ROWS = Shape<P>::ROWS };
-        return row < ROWS || (row < 2 * ROWS ? tile : more);
     }
 };
 
