@@ -72,6 +72,7 @@ static void set_kinds(KernelText *k, const StepPlan *s)
         bias = bias || s->matrix[i].bias[0] != 0 || s->matrix[i].bias[1] != 0;
         gain = gain || s->matrix[i].gain != 0;
     }
+    tmpl_set_bool(&k->env, "mlp", false);
     tmpl_set_bool(&k->env, "batch", s->tokens > 1);
     tmpl_set_bool(&k->env, "has_bf16", any_bits(s, 16));
     tmpl_set_bool(&k->env, "has_i8", i8);

@@ -36,6 +36,7 @@ void emit_step_mlp_variables(KernelText *k, const StepPlan *s)
     emit_set_int(k, "WORDS", s->words);
     emit_set_int(k, "MOST_BLOCKS", STEP_MOST_BLOCKS);
     emit_set_int(k, "HEADER_WORDS", STEP_HEADER_WORDS);
+    tmpl_set_bool(&k->env, "mlp", true);
     tmpl_set_bool(&k->env, "batch", true); /* the exchange is its own */
     tmpl_set_bool(&k->env, "has_bf16", true);
     tmpl_set_string(&k->env, "activation",

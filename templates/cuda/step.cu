@@ -14,6 +14,7 @@ way
  *                   nothing but its weights and the words of x that they meet
  *   finisher warp   adds the 8 partial sums of a tile in a fixed order, then the norm's scale,
  *                   RoPE, residual or SiLU.mul, and publishes 16 (8) values
+ *   two warps       nothing: registers go to the consumers from all four warps of a warpgroup
  *
  *   memory --bulk copies--> ring[slot][warp] --mma--> sums[part][warp][16] --> finisher --+
  *                                          ^                                              |

@@ -11,6 +11,7 @@
  *                   needs of x itself
  *   finisher warp   adds the 8 partial sums of a tile in a fixed order, then the norm's scale,
  *                   RoPE, residual or SiLU.mul; publishes 16 (8) values of each token
+ *   two warps       nothing, as in step.cu
  *
  * Phases of a layer: qkv, attention, o, gate_up, down; then the head. x of a phase is 64 KiB for
  * each block (4096 columns), so it carries no tags: a place that is not zero has come, see

@@ -54,7 +54,7 @@ __device__ __forceinline__ void make_barriers(Shared *s)
 }
 
 /* When `mine`: a lane's, no branch. */
-__device__ __forceinline__ void arrive(uint32_t barrier, bool mine = true)
+__device__ __forceinline__ void arrive(uint32_t barrier, bool mine)
 {
     asm volatile("{ .reg .pred p; setp.ne.u32 p, %1, 0;\n"
                  "@p mbarrier.arrive.shared::cta.b64 _, [%0]; }" ::"r"(barrier),

@@ -39,8 +39,6 @@ struct Step {
     ${fields};
 };
 
-template <int P> struct Shape; /* of a decoder's phases, which are not here */
-
 /* Places in the exchange, in words; word 0: blocks that have ended; word 1: what was waited for in
  * vain. */
 enum Exchange {

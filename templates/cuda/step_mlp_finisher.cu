@@ -21,9 +21,7 @@ struct Finisher {
         }
         v += __shfl_xor_sync(0xffffffffu, v, 16);
         __syncwarp();
-        if (lane == 0) {
-            arrive(address_of(&s->taken[part]));
-        }
+        arrive(address_of(&s->taken[part]), lane == 0);
         tiles++;
         return v;
     }

@@ -1,5 +1,6 @@
-/* ---- what the warps of both steps do ----------------------------------------------------------
+/* ---- what the warps of all steps do -----------------------------------------------------------
  */
+//% if mlp == false
 
 /* Registers of a thread in the warpgroups that multiply, and in the other, of the 168 each that a
  * block of 12 warps begins with. */
@@ -52,6 +53,7 @@ template <int P> struct Rest {
         return row < ROWS || (row < 2 * ROWS ? tile : more);
     }
 };
+//% end
 
 /* Where a warp that multiplies is in the stream of weights and in the places for sums. */
 struct Reader {
@@ -62,6 +64,7 @@ struct Reader {
     uint32_t parity, tiles;
     bool full; /* the next slot, as it looked when the one before went back */
     ${stamp("Watch watch;")};
+    //% if mlp == false
 
     /* What follows is computed from here on: without this the addresses of all phases are made
      * once, before the first, and kept in memory for want of registers. */
@@ -69,6 +72,7 @@ struct Reader {
     {
         asm volatile("" : "+r"(lane), "+r"(warp));
     }
+    //% end
 
     /* Until the next slot is full. */
     __device__ __forceinline__ void wait_for_slot(void)
@@ -98,6 +102,7 @@ struct Reader {
         wait_for_slot();
         chunk.load(s, slot, warp, lane);
     }
+    //% if mlp == false
 
     /* The first two slots of a phase go back before x is there: as if the ring had two more. */
     template <int P, class Chunk>
@@ -133,6 +138,7 @@ struct Reader {
             now = next, next = other;
         }
     }
+    //% end
 
     /* A first look at the next place for a tile's sums. */
     __device__ __forceinline__ bool place_is_free(void) const
@@ -158,6 +164,7 @@ struct Reader {
         tiles++;
     }
 };
+//% if mlp == false
 
 /* d += a . b with rows 8 to 15 of a zero: columns 2 i and 2 i + 1 of row g. */
 __device__ __forceinline__ void mma_upper(float d[2], uint32_t a0, uint32_t a2, uint32_t b0,
@@ -170,6 +177,7 @@ __device__ __forceinline__ void mma_upper(float d[2], uint32_t a0, uint32_t a2, 
         : "+f"(d[0]), "+f"(d[1])
         : "r"(a0), "r"(a2), "r"(b0), "r"(b1));
 }
+//% end
 //% if has_bf16
 
 /* A warp's weights in a slot, bf16: rows g and g + 8 of a block of 32 columns are in lane 4 g + i.
