@@ -36,6 +36,17 @@ const Op *step_kernel_op(const PlanFunc *pf, size_t i, OpKind kind)
     return op != NULL && op->kind == kind ? op : NULL;
 }
 
+static bool is_bf16(const PlanFunc *layer)
+{
+    for (int i = 0; i < layer->kernels.n; i++) {
+        const Op *op = step_kernel_op(layer, i, OP_ATTENTION);
+        if (op != NULL) {
+            return layer->func->value[op->out[0]].type->dtype == DT_BF16;
+        }
+    }
+    return true;
+}
+
 static const char *find_layer(const Plan *plan, StepPlan *s)
 {
     const Module *m = s->phase->module;
@@ -49,6 +60,9 @@ static const char *find_layer(const Plan *plan, StepPlan *s)
     s->layer = &s->phase->funcs.data[m->steps.data[1].func[0]];
     s->head = &s->phase->funcs.data[s->phase->head];
     const PlanFunc *l = s->layer;
+    if (!is_bf16(l)) {
+        return "activations are not bf16";
+    }
     bool apart = l->kernels.n == 6;
     if ((l->kernels.n != 5 && !apart) || s->head->kernels.n != 1) {
         return "a layer is not qkv, attention, o, gate_up, down, or the head not one matmul";

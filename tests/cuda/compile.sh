@@ -67,6 +67,7 @@ for model in qwen2.5-7b mistral-7b qwen3-8b; do
 done
 check "soft caps: a chain, and why" says "a chain of kernels: attention has a soft cap" $step \
     --set attention.softcap=20
+check "f16: a chain, and why" says "a chain of kernels: activations are not bf16" $step --dtype f16
 check "other rotations: a chain, and why" says "a chain of kernels: heads are not rotated as a whole" $step \
     --set rope.style=adjacent
 for quant in int8 int8+head int4/128+head int4/32 int4z/64+head; do
