@@ -38,7 +38,7 @@ const Op *step_kernel_op(const PlanFunc *pf, size_t i, OpKind kind)
 
 static bool is_bf16(const PlanFunc *layer)
 {
-    for (int i = 0; i < layer->kernels.n; i++) {
+    for (size_t i = 0; i < layer->kernels.n; i++) {
         const Op *op = step_kernel_op(layer, i, OP_ATTENTION);
         if (op != NULL) {
             return layer->func->value[op->out[0]].type->dtype == DT_BF16;

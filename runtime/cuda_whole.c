@@ -3,7 +3,9 @@
  *
  * A cooperative launch is all blocks or none. It costs 2 us more than a programmatic one, whose
  * blocks come as those of the kernel in front leave; that all of them come then is certain unless
- * another process has kernels on the GPU at the same time, which only MPS lets it. */
+ * something else has kernels on the GPU at the same time: another process under MPS, or another
+ * stream of this one (two of them in this way may stop each other: the waits end, with an error).
+ */
 #include <stdio.h>
 
 #include "cuda_parts.h"

@@ -68,8 +68,7 @@ struct Consumer : Reader {
 
     __device__ __forceinline__ void fetch(Chunk &chunk)
     {
-        wait_for_slot();
-        chunk.load(s, slot, warp, lane);
+        take_slot(chunk);
         left--;
     }
 
