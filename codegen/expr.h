@@ -18,6 +18,8 @@
 
 #include "compiler/base/ctx.h"
 
+/* ---- expr.c ---------------------------------------------------------------------------------- */
+
 typedef enum FormulaType {
     FV_NONE,   /* no value */
     FV_INT,    /* i */
@@ -58,6 +60,8 @@ Span formula_span(const Formula *f);
 bool formula_is_literal(const Formula *f);
 /* The formula is nothing but a name: that name, else NULL. */
 Str formula_name(const Formula *f);
+
+/* ---- expr_eval.c ----------------------------------------------------------------------------- */
 
 /* What the surroundings know. Both callbacks report their own errors (diag_error at `at`) and
  * return false then; `call` may be NULL and sets *known to false for a function that it does not

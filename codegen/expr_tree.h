@@ -1,4 +1,4 @@
-/* expr_tree.h - the tree behind a Formula; for expr.c, the lexer and the parser only. */
+/* expr_tree.h - the tree behind a Formula; for expr*.c, the lexer and the parser only. */
 #ifndef SINTER_CODEGEN_EXPR_TREE_H
 #define SINTER_CODEGEN_EXPR_TREE_H
 
