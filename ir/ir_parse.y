@@ -1,8 +1,8 @@
 /* ir_parse.y - the grammar of IR text (ir.h shows an example).
  *
- * Actions are one call each into the reader (ir_read.c), which builds the module as it goes. An error
- * inside a line is reported once and the parser goes on behind it, so that one run reports every
- * mistake; an error in the head of a function skips to its body. */
+ * Actions are one call each into the reader (ir_read*.c), which builds the module as it goes. An
+ * error inside a line is reported once and the parser goes on behind it, so that one run reports
+ * every mistake; an error in the head of a function skips to its body. */
 %require "3.8"
 %define api.pure full
 %define api.prefix {ir_yy}

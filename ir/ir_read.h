@@ -1,5 +1,5 @@
-/* ir_read.h - what the grammar (ir_parse.y) hands to the reader (ir_read.c): names, small trees and
- * lists with their places. The reader builds the module and reports everything a grammar cannot
+/* ir_read.h - what the grammar (ir_parse.y) hands to the reader (ir_read*.c): names, small trees
+ * and lists with their places. The reader builds the module and reports everything a grammar cannot
  * see. */
 #ifndef SINTER_IR_IR_READ_H
 #define SINTER_IR_IR_READ_H
@@ -81,21 +81,28 @@ typedef struct Reader {
     VEC(Str) poisoned; /* names whose definition was wrong: no follow-up messages */
 } Reader;
 
+/* ---- ir_read.c ------------------------------------------------------------------------------- */
+
+Node *read_node(Reader *r, Node node);
+TypeText read_type(Reader *r, ReadName dtype, Numbers dims, Numbers tile, Span at);
 void read_module(Reader *r, ReadName name, Items attrs);
 void read_schedule(Reader *r, StepTexts steps, Span at);
+Module *read_end(Reader *r); /* NULL after diagnostics */
+
+/* ---- ir_read_func.c -------------------------------------------------------------------------- */
+
 void read_func(Reader *r, ReadName name, Decls params);
 void read_states(Reader *r, Decls decls);
 void read_weights(Reader *r, Decls decls);
 void read_results(Reader *r, Decls decls, Span at);
 void read_broken_head(Reader *r);
-void read_op(Reader *r, ReadNames results, ReadName op, Items operands, Items attrs,
-             TypeTexts types, Span at);
 void read_broken_line(Reader *r, Span at); /* its results are poisoned */
 void read_return(Reader *r, ReadNames values, Span at);
 void read_func_end(Reader *r, Span at);
-Module *read_end(Reader *r); /* NULL after diagnostics */
 
-TypeText read_type(Reader *r, ReadName dtype, Numbers dims, Numbers tile, Span at);
-Node *read_node(Reader *r, Node node);
+/* ---- ir_read_op.c ---------------------------------------------------------------------------- */
+
+void read_op(Reader *r, ReadNames results, ReadName op, Items operands, Items attrs,
+             TypeTexts types, Span at);
 
 #endif
