@@ -1,11 +1,13 @@
 /* rule_ast.h - a rule as it was written, and what the checker found out about it. Shared by the
  * rule_* files only.
  *
- *   rule_parse.y  text -> RuleOp, RuleTerm, RuleCond (names and spans)
- *   rule_check*.c names -> variables, operators, attributes; nested calls become lines of their own
- *   rule_match.c  RuleLine + function -> RuleBinding
- *   rule_where.c  RuleCond + RuleBinding -> true, or the reason in words
- *   rule_rewrite.c RuleLine + RuleBinding -> new operators */
+ *   rule_parse.y      text -> RuleOp, RuleTerm, RuleCond (names and spans)
+ *   rule_check*.c     names -> variables, operators, attributes; nested calls become own lines
+ *   rule_match.c      RuleLine + function -> RuleBinding
+ *   rule_where.c      RuleCond + RuleBinding -> true, or the reason in words
+ *   rule_where_fns.c  what conditions and attribute values may call
+ *   rule_quantity.c   what a term evaluates to
+ *   rule_rewrite.c    RuleLine + RuleBinding -> new operators */
 #ifndef SINTER_IR_RULE_AST_H
 #define SINTER_IR_RULE_AST_H
 
@@ -269,12 +271,12 @@ typedef struct RuleSite {
     RuleBinding b;
 } RuleSite;
 
-/* Names that may be called in conditions and attribute values; the table is in rule_where.c.
+/* Names that may be called in conditions and attribute values; the table of rule_where_fns.c.
  * args: one letter an argument, v = value, n = number, w = word, + = the last one again. */
 typedef struct WhereFn {
     const char *name, *args, *doc;
     bool predicate;
-    /* Predicates: true, or a reason in `why`. Functions: the quantity in `out`. */
+    /* Predicates: true, or a reason in `why`. Functions: the quantity. */
     bool (*holds)(const RuleSite *s, const RuleTerm *call, Buf *why);
     Quantity (*value)(const RuleSite *s, const RuleTerm *call);
 } WhereFn;
