@@ -30,7 +30,9 @@ const char *call_factor(const Call *c, int i);
 /* Columns of a matrix or of rows of activations. */
 int64_t call_columns(const Type *t);
 
-/* The functions of emit_dot.c. */
+/* Those that templates of matmuls call for their register block (emit_dot.c), and those that the
+ * block's own template calls (emit_dot_block.c). */
 const TemplateFunction *emit_dot_functions(size_t *n);
+const TemplateFunction *emit_dot_block_functions(size_t *n);
 
 #endif

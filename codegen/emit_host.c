@@ -14,7 +14,7 @@
  *   load_q, load_k, load_v  a vector of a head
  *   accs, store             the epilogue              element, scale_factors   for dot_any
  *
- * and those of emit_dot.c. */
+ * and those of emit_dot.c and emit_dot_block.c. */
 #include "codegen/emit_call.h"
 
 #include <ctype.h>
@@ -452,15 +452,22 @@ static const TemplateFunction *find(const TemplateFunction *f, size_t n, Str nam
     return NULL;
 }
 
+static const TemplateFunction *find_function(Str name)
+{
+    size_t n_dot, n_block;
+    const TemplateFunction *of_dot = emit_dot_functions(&n_dot);
+    const TemplateFunction *of_block = emit_dot_block_functions(&n_block);
+    const TemplateFunction *f =
+        find(host_functions, sizeof host_functions / sizeof host_functions[0], name);
+    f = f != NULL ? f : find(of_dot, n_dot, name);
+    return f != NULL ? f : find(of_block, n_block, name);
+}
+
 bool emit_host_call(void *user, Str name, const FormulaValue *arg, int n_args, Span at,
                     FormulaValue *out, bool *known)
 {
     KernelText *k = user;
-    size_t n_dot;
-    const TemplateFunction *of_dot = emit_dot_functions(&n_dot);
-    const TemplateFunction *f =
-        find(host_functions, sizeof host_functions / sizeof host_functions[0], name);
-    f = f != NULL ? f : find(of_dot, n_dot, name);
+    const TemplateFunction *f = find_function(name);
     *known = f != NULL;
     if (f == NULL) {
         return true;

@@ -6,7 +6,8 @@
  *                   emit_setup_attention.c: variables of templates
  *   emit_text.c     types, identifiers, lists as C text; emit_fold.c: long lines broken
  *   emit_host.c     functions that templates call: row, scalar, vec loads, store ... (emit_call.h)
- *   emit_dot.c      the same for register blocks: dot, pack ...
+ *   emit_dot.c      register blocks of matmuls and their calls; emit_dot_block.c: functions that a
+ *                   block's template calls; emit_dot_pack.c: rows of x packed for it (emit_dot.h)
  *   emit_expr.c     expression trees as C over vectors
  *   emit_tables.c   SinterModel and its tables
  *   emit_cuda.c     the two files of a GPU target, launches
@@ -111,7 +112,7 @@ Str emit_f32(Ctx *ctx, double x);
 /* Text of one stored number as a float. */
 const char *emit_as_float(Ctx *ctx, DType stored, const char *s);
 
-/* Declarations of the packed rows of x that the kernel's register block reads, if it does. */
+/* emit_dot_pack.c: declarations of the packed rows of x that the kernel's register block reads. */
 Str emit_packed_rows(const KernelText *k);
 
 /* Functions of templates (FormulaEnv.call); user = KernelText. */
