@@ -91,6 +91,9 @@ ModelSpec *spec_read(Ctx *ctx, const char *path, const char *text, size_t n,
                      const SpecOverride *overrides, int n_overrides);
 /* file_read + spec_read + spec_check. */
 ModelSpec *spec_load(Ctx *ctx, const char *path, const SpecOverride *overrides, int n_overrides);
+/* A spec made of values alone, for the importer: {"layers", "32"}, {"rope.scaling.kind", "llama3"},
+ * {"rope.scaling.long_factors", "[1, 1.5]"}; the same diagnostics as spec_read. */
+ModelSpec *spec_from_values(Ctx *ctx, const char *path, const SpecOverride *values, int n_values);
 
 /* ---- spec_check.c ---------------------------------------------------------------------------- */
 
@@ -99,12 +102,8 @@ bool spec_check(Ctx *ctx, const ModelSpec *s);
 
 /* ---- spec_write.c ---------------------------------------------------------------------------- */
 
-/* YAML text that reads back to the same spec: the keys that were given, in the table's order.
- */
+/* YAML text that reads back to the same spec: the keys that were given, in the table's order. */
 void spec_write(Buf *b, const ModelSpec *s);
-/* A spec made of values alone, for the importer: {"layers", "32"}, {"rope.scaling.kind", "llama3"},
- * {"rope.scaling.long_factors", "[1, 1.5]"}; the same diagnostics as spec_read. */
-ModelSpec *spec_from_values(Ctx *ctx, const char *path, const SpecOverride *values, int n_values);
 
 /* ---- spec_help.c ----------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
-/* spec_raw.h - what stands between YAML and values: the text and place of every key; for spec.c,
- * spec_yaml.c and device.c only. */
+/* spec_raw.h - what stands between YAML and values: the text and place of every key; for the
+ * files of the spec reader (spec.c) and device.c only. */
 #ifndef SINTER_COMPILER_SPEC_RAW_H
 #define SINTER_COMPILER_SPEC_RAW_H
 
@@ -37,9 +37,23 @@ typedef struct RawSpec {
     bool partial;    /* a syntax error ended reading: keys may follow that nobody saw */
 } RawSpec;
 
+/* ---- spec_yaml.c ----------------------------------------------------------------------------- */
+
 /* Fills raw from the file; false after diagnostics (what could be read is there all the same). */
 bool spec_yaml_read(Ctx *ctx, const SpecTable *t, uint32_t base, const char *text, size_t n,
                     RawSpec *raw);
+
+/* ---- spec_override.c ------------------------------------------------------------------------- */
+
+/* Puts the values into raw. False after diagnostics. */
+bool spec_apply_overrides(Ctx *ctx, const SpecTable *t, const SpecOverride *o, int n, RawSpec *raw);
+
+/* ---- spec_eval.c ----------------------------------------------------------------------------- */
+
+/* Stores every key, given or default, into `out` at its offset. False after diagnostics. */
+bool spec_evaluate(Ctx *ctx, const SpecTable *t, const RawSpec *raw, void *out);
+
+/* ---- spec.c ---------------------------------------------------------------------------------- */
 
 /* Index of a path, or -1. */
 int spec_table_key(const SpecTable *t, const char *path);
