@@ -8,8 +8,8 @@
  *
  *   producer warp   weights of this block's tiles, phase after phase, into the ring, and between
  *                   those of qkv and o the keys and values of its share of older positions: it
- *                   stops for no phase's end, only for a full ring or for FLYING copies on their
-way
+ *                   stops for no phase's end, only for a full ring, or when FLYING copies are on
+ *                   their way
  *   8 consumers     a copy fills a slot with a chunk of k for each of them; a warp waits for
  *                   nothing but its weights and the words of x that they meet
  *   finisher warp   adds the 8 partial sums of a tile in a fixed order, then the norm's scale,
