@@ -114,8 +114,8 @@ __device__ __forceinline__ void Consumer::put_split(int unit, int split, uint32_
         }
         uint64_t *row = partial + h * (HEAD_DIM + 2);
         if (splits == 1) {
-            const float mine = __fdividef(out, total),
-                        next = __shfl_down_sync(0xffffffffu, mine, 1);
+            const float mine = __fdividef(out, total);
+            const float next = __shfl_down_sync(0xffffffffu, mine, 1);
             if (e % 2 == 0) {
                 store_pair(column_of(step, tag, A_FIRST, token, head * GROUP * HEAD_DIM + e),
                            bf16_pair(mine, next));
@@ -162,8 +162,8 @@ __device__ __forceinline__ void Consumer::merge(int unit, int split, int layer, 
             out += __shfl_xor_sync(0xffffffffu, out, far);
             total += __shfl_xor_sync(0xffffffffu, total, far);
         }
-        const float mine = __fdividef(out, total),
-                    next = __shfl_down_sync(0xffffffffu, mine, splits);
+        const float mine = __fdividef(out, total);
+        const float next = __shfl_down_sync(0xffffffffu, mine, splits);
         if (value % 2 == 0 && from == 0) {
             store_pair(column_of(step, tag, A_FIRST, token, head * ALL + value),
                        bf16_pair(mine, next));

@@ -180,29 +180,7 @@ template <int P> struct Columns<P, 8> {
     }
 };
 
-template <int P> struct Chunk<P, 8> {
-    uint4 low[CHUNK], high[CHUNK];
-
-    __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
-    {
-        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            low[b] = *(const uint4 *)(from + b * 1024);
-            high[b] = *(const uint4 *)(from + b * 1024 + 512);
-        }
-    }
-
-    __device__ __forceinline__ uint32_t come(void) const
-    {
-        uint32_t bits = 0;
-#pragma unroll
-        for (int b = 0; b < CHUNK; b++) {
-            bits ^= low[b].x ^ high[b].x;
-        }
-        return bits;
-    }
-
+template <int P> struct Chunk<P, 8> : Words {
     __device__ __forceinline__ void multiply(float acc[2][4], const Columns<P> &columns) const
     {
         int sum[2][4] = {};

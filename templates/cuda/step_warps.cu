@@ -178,31 +178,19 @@ __device__ __forceinline__ void mma_upper(float d[2], uint32_t a0, uint32_t a2, 
         : "r"(a0), "r"(a2), "r"(b0), "r"(b1));
 }
 //% end
-//% if has_bf16
 
-/* A warp's weights in a slot, bf16: rows g and g + 8 of a block of 32 columns are in lane 4 g + i.
- */
-struct Weights {
+/* A warp's part of a slot, 16 bytes of rows g and of rows g + 8 of a block in lane 4 g + i: the
+ * words of mma's left operand are every second one of each. */
+struct Words {
     uint4 low[CHUNK], high[CHUNK];
-
-    static __device__ __forceinline__ const uint8_t *place(const Shared *s, int slot, int warp,
-                                                           int lane)
-    {
-        return s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
-    }
-
-    __device__ __forceinline__ void load_block(const uint8_t *place, int b)
-    {
-        low[b] = *(const uint4 *)(place + b * 1024);
-        high[b] = *(const uint4 *)(place + b * 1024 + 512);
-    }
 
     __device__ __forceinline__ void load(const Shared *s, int slot, int warp, int lane)
     {
-        const uint8_t *from = place(s, slot, warp, lane);
+        const uint8_t *from = s->ring[slot] + warp * CHUNK * 1024 + lane * 16;
 #pragma unroll
         for (int b = 0; b < CHUNK; b++) {
-            load_block(from, b);
+            low[b] = *(const uint4 *)(from + b * 1024);
+            high[b] = *(const uint4 *)(from + b * 1024 + 512);
         }
     }
 
@@ -216,7 +204,11 @@ struct Weights {
         }
         return bits;
     }
+};
+//% if has_bf16
 
+/* bf16: a block has 32 columns. */
+struct Weights : Words {
     __device__ __forceinline__ void multiply(float acc[2][4], const uint4 x[CHUNK]) const
     {
 #pragma unroll
